@@ -1,0 +1,7 @@
+import { Module } from '@nestjs/common';
+import { FirstAdmin } from './first-admin.js';
+import { Keys } from './keys.js';
+import { UserController } from './user.controller.js';
+
+@Module({ controllers: [UserController], providers: [Keys, FirstAdmin] })
+export class AuthModule {}

@@ -1,0 +1,75 @@
+/** Rows of the auth service: what a user's events refer to and must not hold. */
+export const accountsSql = String.raw`
+create table account (
+  id uuid primary key,
+  number integer not null unique,
+  username text not null,
+  email text not null,
+  role text not null,
+  active boolean not null default true,
+  password_hash text not null,
+  created_at timestamptz not null
+);
+
+-- Names and e-mails share one space and are unique without case.
+create table user_handle (
+  handle text primary key,
+  user_id uuid not null references account on delete cascade
+);
+
+create table session (
+  id uuid primary key,
+  user_id uuid not null references account on delete cascade,
+  created_at timestamptz not null,
+  expires_at timestamptz not null,
+  ended_at timestamptz
+);
+create index session_by_user on session (user_id) where ended_at is null;
+
+create table signing_key (
+  kid text primary key,
+  private_pem text not null,
+  public_pem text not null,
+  created_at timestamptz not null default clock_timestamp()
+);
+
+create function account_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  insert into account (id, number, username, email, role, password_hash, created_at)
+  select r.id, r.number, r.username, r.email, r.role, r.hash, r."createdAt"
+  from json_to_recordset(rows) as r(n integer, id uuid, number integer, username text, email text, role text, hash text, "createdAt" timestamptz)
+  where r.n <> all (refused);
+  insert into user_handle (handle, user_id)
+  select distinct lower(h.handle), r.id
+  from json_to_recordset(rows) as r(n integer, id uuid, username text, email text), unnest(array[r.username, r.email]) as h(handle)
+  where r.n <> all (refused);
+  select null::json;
+$$;
+
+-- rows: [{id, hash, keep}]: a new password ends every session but the one it was changed in.
+create function account_password(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  update account a set password_hash = r.hash
+  from json_to_recordset(rows) as r(n integer, id uuid, hash text) where a.id = r.id and r.n <> all (refused);
+  update session s set ended_at = at
+  from json_to_recordset(rows) as r(n integer, id uuid, keep uuid)
+  where s.user_id = r.id and s.id is distinct from r.keep and s.ended_at is null and r.n <> all (refused);
+  select null::json;
+$$;
+
+create function session_open(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  insert into session (id, user_id, created_at, expires_at)
+  select r.id, r."user", at, r."expiresAt"
+  from json_to_recordset(rows) as r(n integer, id uuid, "user" uuid, "expiresAt" timestamptz) where r.n <> all (refused);
+  select null::json;
+$$;
+
+create function session_end(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  update session s set ended_at = at
+  from json_to_recordset(rows) as r(n integer, id uuid) where s.id = r.id and s.ended_at is null and r.n <> all (refused);
+  select null::json;
+$$;
+
+insert into ledger_hook values ('account_add', 'account_add', 40), ('account_password', 'account_password', 41),
+  ('session_open', 'session_open', 42), ('session_end', 'session_end', 43);
+`;
+
+export const authMigrations: [name: string, sql: string][] = [['auth-0001-accounts', accountsSql]];

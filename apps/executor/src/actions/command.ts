@@ -1,0 +1,36 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { timeoutOf } from '#domain';
+import { ended, type Attempt } from '../attempt.js';
+import { type ActionRunner } from './action.js';
+
+/** Runs a program in its own session through the launcher. */
+export const command: ActionRunner<'command'> = async (attempt, action, host) => {
+  const argv = action.command ?? ['/bin/sh', '-c', action.shell!];
+  if (action.cwd !== undefined && host.allowedRoots.length > 0 && !(await isUnder(action.cwd, host.allowedRoots))) {
+    const error = `working directory outside the allowed roots: ${action.cwd}`;
+    return host.finish(attempt, ended({ error }));
+  }
+  const timeoutMs = timeoutOf(attempt.claimed.work.policies) ?? undefined;
+  host.launch(attempt, { argv, cwd: action.cwd, env: { ...own(), ...told(attempt), ...action.env }, timeoutMs });
+};
+
+/** Nothing else of the executor's environment reaches a command: it holds the database's address, among others. */
+function own(): Record<string, string> {
+  const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8', TZ } = process.env;
+  return { PATH, HOME, LANG, ...(TZ ? { TZ } : {}) };
+}
+
+function told({ claimed: { run, attempt, work } }: Attempt): Record<string, string> {
+  return {
+    RUNLEDGER_RUN_ID: run,
+    RUNLEDGER_ATTEMPT: String(attempt),
+    ...(work.process ? { RUNLEDGER_PROCESS: work.process.name } : {}),
+    ...(work.scheduledFor ? { RUNLEDGER_SCHEDULED_FOR: work.scheduledFor } : {}),
+  };
+}
+
+async function isUnder(dir: string, roots: string[]): Promise<boolean> {
+  const real = await realpath(dir).catch(() => path.resolve(dir));
+  return roots.some((root) => real === root || real.startsWith(`${root.replace(/\/$/, '')}/`));
+}

@@ -1,0 +1,249 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { bells, type Flushed } from '#bus';
+import { newId } from '#domain';
+import { Rescuer } from '#admission';
+import { Context } from '#service';
+import { adopt, changeOccupant, takeLeftovers } from './adoption.js';
+import { type Attempt } from './attempt.js';
+import { Claimer } from './claimer.js';
+import { type LauncherClient } from './launcher/launcher-client.js';
+import { LauncherLink } from './launcher-link.js';
+import { Lease, type Held } from './lease.js';
+import { OutputStore } from './output-store.js';
+import { Supervisor } from './supervisor.js';
+
+const renewEvery = 5_000;
+const rescueEvery = 2_000;
+const mostLight = 1_000;
+const stopWaits = 5_000;
+
+/** One executor: its lease, its claims, its launcher, and the judging of others. */
+@Injectable()
+export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly supervisor: Supervisor;
+  private readonly output: OutputStore;
+  private readonly rescuer: Rescuer;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly stops: (() => void)[] = [];
+  private lease: Lease;
+  private link: LauncherLink;
+  private claimer: Claimer;
+  private former: string | null = null;
+  private renewing = false;
+
+  constructor(private readonly context: Context) {
+    const { pool, bus, ledger } = context;
+    this.output = new OutputStore(
+      pool,
+      bus,
+      (attempt, seq) => this.link.ack(attempt.launcherKey, seq),
+      (err) => this.trouble(err, 'output is stored again later'),
+    );
+    this.supervisor = new Supervisor(context, this.output, () => this.link, {
+      freed: () => this.claimer.poke(),
+      retry: (dueAt) => this.claimer.pokeAt(dueAt),
+    });
+    this.rescuer = new Rescuer(ledger, (run, reason) => context.log.warn({ run, reason }, 'run lost'));
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { config, log } = this.context;
+    const dir = path.join(config.dataDir, `executor-${config.RUNLEDGER_INSTANCE}`);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await this.newLease();
+    this.former = await changeOccupant(dir, this.lease.executor);
+    this.link = this.openLink(dir);
+    this.claimer = this.openClaimer();
+    await this.link.connect();
+    this.timers.push(setInterval(() => void this.renew(), renewEvery), setInterval(() => void this.rescue(), rescueEvery));
+    this.stops.push(this.context.bus.listen(bells.flushed, (flushed) => this.heard(flushed)));
+    this.claimer.poke();
+    log.info({ executor: this.lease.executor, slots: config.RUNLEDGER_EXECUTOR_SLOTS }, 'executor ready');
+  }
+
+  /** A claim ordered in the turn of a run's birth goes out in the same flush. */
+  poke(): void {
+    this.claimer.poke();
+  }
+
+  /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */
+  async onApplicationShutdown(): Promise<void> {
+    const ends = this.context.config.RUNLEDGER_EXECUTOR_ON_STOP === 'end';
+    this.claimer.stop();
+    this.stops.forEach((stop) => stop());
+    if (ends) {
+      await this.emptied(stopWaits);
+      this.link.shutdown(stopWaits);
+      await this.emptied(3 * stopWaits);
+    } else await this.emptied(stopWaits, (attempt) => !attempt.weighs || attempt.ending);
+    this.timers.forEach((timer) => clearInterval(timer));
+    if (ends) await this.lease.giveBack().catch((err: unknown) => this.trouble(err, 'the lease runs out by itself'));
+    else await this.renew();
+    this.link.close();
+  }
+
+  private async emptied(within: number, which: (attempt: Attempt) => boolean = () => true): Promise<void> {
+    const until = performance.now() + within;
+    while (this.supervisor.all().some(which) && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  private openLink(dir: string): LauncherLink {
+    const { supervisor } = this;
+    return new LauncherLink(
+      { dir, executor: this.lease.executor, log: (line) => this.context.log.debug({ line }, 'launcher') },
+      {
+        onStarted: () => undefined,
+        onRefused: (refused) => supervisor.onRefused(refused),
+        onChunk: (chunk, bytes) => supervisor.onChunk(chunk.key, chunk, bytes),
+        onVoice: (key, said) => supervisor.onVoice(key, said),
+        onClosed: (closed) => supervisor.onClosed(closed),
+        onConnected: (client) => this.meetLauncher(client),
+        onTrouble: (err) => this.trouble(err, 'the launcher is connected again later'),
+      },
+    );
+  }
+
+  private openClaimer(): Claimer {
+    const { ledger, config } = this.context;
+    const room = () => ({
+      slots: config.RUNLEDGER_EXECUTOR_SLOTS - this.supervisor.weighing,
+      light: mostLight - this.supervisor.weightless,
+    });
+    return new Claimer(ledger, () => this.lease.executor, room, {
+      claimed: (runs) => runs.forEach((run) => this.supervisor.begin(run)),
+      fenced: () => void this.renew(),
+      trouble: (err) => this.trouble(err, 'claiming again later'),
+    });
+  }
+
+  /** Runs that it has and we do not know are adopted; runs that it should have and has not are lost. */
+  private async meetLauncher(client: LauncherClient): Promise<void> {
+    const has = new Set<Attempt>();
+    for (const { key } of client.runs) {
+      const known = this.supervisor.find(key);
+      if (known) has.add(known);
+      else if (typeof key !== 'string') has.add(this.adopt(key.run, key.attempt, String(key.epoch)));
+    }
+    for (const attempt of this.supervisor.all()) {
+      if (has.has(attempt)) continue;
+      if (attempt.order?.sent) this.supervisor.lose(attempt, 'its launcher died');
+      else this.link.send(attempt);
+    }
+    await this.settleFormer();
+  }
+
+  private adopt(run: string, number: number, epoch: string): Attempt {
+    const { pool, log } = this.context;
+    const unknown = { name: '', number: 0, action: { kind: 'command' as const, shell: ':' }, policies: {}, process: null, scheduledFor: null, owner: '' };
+    const attempt = this.supervisor.add({ run, attempt: number, epoch, version: 0, work: unknown, correlation: newId(), at: '' });
+    attempt.order = { sent: true, start: { key: attempt.launcherKey, argv: [], env: {} } };
+    attempt.adoptUntil(
+      this.patiently(async () => {
+        const claimed = await adopt(pool, this.lease.executor, run, epoch);
+        if (!claimed) {
+          log.info({ run }, 'a run of a former executor was judged already: ended');
+          this.link.kill(attempt.launcherKey, 'fenced', 0);
+          return;
+        }
+        attempt.become(claimed);
+        await this.output.resume(attempt);
+        log.info({ run, attempt: number }, 'run adopted');
+      }),
+    );
+    return attempt;
+  }
+
+  private async settleFormer(): Promise<void> {
+    const { former } = this;
+    this.former = null;
+    if (!former) return;
+    const { pool } = this.context;
+    await this.patiently(async () => {
+      await Promise.all(this.supervisor.all().map((attempt) => attempt.isReady()));
+      for (const claimed of await takeLeftovers(pool, this.lease.executor, former)) {
+        this.supervisor.lose(this.supervisor.add(claimed), 'its executor died');
+      }
+      await pool.query('delete from executor_lease where executor = $1', [former]);
+    });
+  }
+
+  private async patiently(work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (err) {
+        this.trouble(err, 'adopting again later');
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
+  }
+
+  private async newLease(): Promise<void> {
+    const { pool, config } = this.context;
+    const name = config.RUNLEDGER_EXECUTOR_NAME;
+    this.lease = new Lease(pool, `${name}-${config.RUNLEDGER_INSTANCE}-${newId()}`, name);
+    await this.lease.take();
+  }
+
+  /** The launcher's dead-man switch is held only after the database has confirmed that the runs are still ours. */
+  private async renew(): Promise<void> {
+    if (this.renewing) return;
+    this.renewing = true;
+    const asked = performance.now();
+    try {
+      const held = await this.lease.renew();
+      if (held) this.compare(held, asked);
+      else await this.fenced();
+      this.link.renew();
+    } catch (err) {
+      this.trouble(err, 'the lease was not renewed');
+    } finally {
+      this.renewing = false;
+    }
+  }
+
+  private compare(held: Held[], asked: number): void {
+    const mine = new Set(held.map(({ run, epoch }) => `${run}/${epoch}`));
+    this.supervisor.cancel(new Set(held.filter(({ cancel }) => cancel).map(({ run }) => run)));
+    for (const attempt of this.supervisor.all()) {
+      const { run, epoch } = attempt.claimed;
+      if (attempt.since < asked && attempt.settledAs && !mine.has(`${run}/${epoch}`)) this.supervisor.kill(attempt, 'fenced');
+    }
+  }
+
+  /** We were judged dead: nothing that we run is ours any more. */
+  private async fenced(): Promise<void> {
+    this.context.log.warn({ executor: this.lease.executor }, 'this executor was judged dead: it ends its runs and begins anew');
+    this.supervisor.all().forEach((attempt) => this.supervisor.kill(attempt, 'fenced'));
+    await this.newLease();
+  }
+
+  private async rescue(): Promise<void> {
+    try {
+      if ((await this.rescuer.sweep()) > 0) this.claimer.poke();
+    } catch (err) {
+      this.trouble(err, 'rescuing again later');
+    }
+  }
+
+  private heard({ heads }: Flushed): void {
+    if (!heads) {
+      this.claimer.poke();
+      return void this.renew();
+    }
+    const cancelled = heads.filter(([, type]) => type === 'RunCancelRequested').map(([stream]) => stream.slice('run-'.length));
+    if (cancelled.length > 0) this.supervisor.cancel(new Set(cancelled));
+    for (const [, type] of heads) {
+      if (type !== 'RunRequested' && type !== 'RunRetryScheduled' && type !== 'RunCancelled') continue;
+      return this.claimer.poke();
+    }
+  }
+
+  private trouble(err: unknown, what: string): void {
+    this.context.log.warn({ err }, what);
+  }
+}

@@ -1,0 +1,172 @@
+import { type Pool } from 'pg';
+import { bells, type Bus, type LiveOutput, type OutputChunk } from '#bus';
+import { type Attempt } from './attempt.js';
+import { type Chunk } from './launcher/protocol.js';
+
+interface Row {
+  attempt: Attempt;
+  chunk: Chunk;
+  bytes: Buffer;
+}
+
+const mostBytes = 4 * 1_048_576;
+const streams = ['stdout', 'stderr'] as const;
+
+/**
+ * Stores chunks as they come, many in a statement, and tells watchers once they are committed. A chunk that was stored
+ * before (its acknowledgement was lost with an executor) is recognised by its seq.
+ */
+export class OutputStore {
+  private waiting: Row[] = [];
+  private busy = false;
+  private readonly idle: { attempt: Attempt; resolve: () => void }[] = [];
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly bus: Bus,
+    private readonly onStored: (attempt: Attempt, seq: number) => void,
+    private readonly onTrouble: (error: unknown) => void,
+  ) {}
+
+  take(attempt: Attempt, chunk: Chunk, bytes: Buffer): void {
+    if (chunk.live) return this.ring([{ attempt, chunk, bytes }]);
+    if (chunk.seq <= attempt.lastSeq) return this.onStored(attempt, chunk.seq);
+    attempt.keep(chunk.seq, bytes);
+    if (chunk.marker) attempt.truncated = true;
+    this.waiting.push({ attempt, chunk, bytes });
+    if (this.busy) return;
+    this.busy = true;
+    setImmediate(() => void this.run());
+  }
+
+  /** Resolves when everything taken so far of this attempt is committed. */
+  settled(attempt: Attempt): Promise<void> {
+    if (attempt.storedSeq >= attempt.lastSeq) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push({ attempt, resolve }));
+  }
+
+  /** Takes up the count where a former executor left it. */
+  async resume(attempt: Attempt): Promise<void> {
+    const { run, attempt: number } = attempt.claimed;
+    for (let after = 0; ; ) {
+      const text = 'select seq, bytes, marker from run_output where run_id = $1 and attempt = $2 and seq > $3 order by seq limit 64';
+      const { rows } = await this.pool.query<{ seq: number; bytes: Buffer; marker: boolean }>(text, [run, number, after]);
+      for (const { seq, bytes, marker } of rows) {
+        attempt.keep(seq, bytes);
+        attempt.truncated ||= marker;
+      }
+      attempt.storedSeq = attempt.lastSeq;
+      if (rows.length < 64) return;
+      after = attempt.lastSeq;
+    }
+  }
+
+  private async run(): Promise<void> {
+    while (this.waiting.length > 0) {
+      const rows = this.batch();
+      await this.insert(rows);
+      this.acknowledge(rows);
+      this.ring(rows);
+      this.release();
+    }
+    this.busy = false;
+  }
+
+  private batch(): Row[] {
+    let size = 0;
+    let count = 0;
+    while (count < this.waiting.length && size < mostBytes) size += this.waiting[count++]!.bytes.length;
+    return this.waiting.splice(0, count);
+  }
+
+  /** The store being away holds the launcher back (nothing is acknowledged), it loses nothing. */
+  private async insert(rows: Row[]): Promise<void> {
+    const text = `insert into run_output (run_id, attempt, seq, stream, start, at, bytes, marker)
+      select * from unnest($1::uuid[], $2::int[], $3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::boolean[])
+      on conflict do nothing`;
+    const column = <T>(of: (row: Row) => T) => rows.map(of);
+    const values = [
+      column(({ attempt }) => attempt.claimed.run),
+      column(({ attempt }) => attempt.claimed.attempt),
+      column(({ chunk }) => chunk.seq),
+      column(({ chunk }) => streams.indexOf(chunk.stream)),
+      column(({ chunk }) => chunk.offset),
+      column(({ chunk }) => chunk.at),
+      column(({ bytes }) => bytes),
+      column(({ chunk }) => chunk.marker ?? false),
+    ];
+    for (let pause = 100; ; pause = Math.min(2 * pause, 2_000)) {
+      try {
+        await this.pool.query({ name: 'output-insert', text, values });
+        return;
+      } catch (error) {
+        this.onTrouble(error);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  }
+
+  /** Once an attempt: the newest of its chunks stands for those before. */
+  private acknowledge(rows: Row[]): void {
+    for (const { attempt, chunk } of rows) attempt.storedSeq = chunk.seq;
+    for (const attempt of new Set(rows.map((row) => row.attempt))) this.onStored(attempt, attempt.storedSeq);
+  }
+
+  private release(): void {
+    for (let i = this.idle.length - 1; i >= 0; i--) {
+      const { attempt } = this.idle[i]!;
+      if (attempt.storedSeq >= attempt.lastSeq) this.idle.splice(i, 1)[0]!.resolve();
+    }
+  }
+
+  private ring(rows: Row[]): void {
+    const byRun = new Map<string, LiveOutput[]>();
+    for (const { attempt, chunk, bytes } of rows) {
+      const { run, attempt: number } = attempt.claimed;
+      const list = byRun.get(run) ?? [];
+      byRun.set(run, list);
+      const live = chunk.live ? { live: true } : {};
+      list.push({ run, attempt: number, seq: chunk.seq, stream: chunk.stream, text: bytes.toString('utf8'), ...live });
+    }
+    for (const [run, list] of byRun) {
+      for (let i = 0; i < list.length; i += 4) this.bus.ring(bells.output, list.slice(i, i + 4), run);
+    }
+  }
+}
+
+export interface OutputQuestion {
+  run: string;
+  after: { attempt: number; seq: number } | null;
+  attempt?: number;
+  stream?: 'stdout' | 'stderr';
+  limit: number;
+}
+
+interface StoredChunk {
+  attempt: number;
+  seq: number;
+  stream: number;
+  start: string;
+  at: Date | string;
+  bytes: Buffer;
+}
+
+/** A page of stored chunks, in order, at most about `limit` bytes (one chunk at least). */
+export async function readOutput(pool: Pool, question: OutputQuestion): Promise<{ chunks: OutputChunk[]; more: boolean }> {
+  const { run, after, attempt = null, stream, limit } = question;
+  const text = `select attempt, seq, stream, start, at, bytes from run_output
+    where run_id = $1 and (attempt, seq) > ($2, $3) and ($4::int is null or attempt = $4) and ($5::int is null or stream = $5)
+    order by attempt, seq limit 257`;
+  const values = [run, after?.attempt ?? 0, after?.seq ?? 0, attempt, stream ? streams.indexOf(stream) : null];
+  const { rows } = await pool.query<StoredChunk>({ name: 'output-page', text, values });
+  const chunks: OutputChunk[] = [];
+  let size = 0;
+  for (const row of rows.slice(0, 256)) {
+    if (chunks.length > 0 && size + row.bytes.length > limit) return { chunks, more: true };
+    size += row.bytes.length;
+    const at = new Date(row.at).toISOString();
+    const kind = streams[row.stream] ?? 'stdout';
+    chunks.push({ attempt: row.attempt, seq: row.seq, stream: kind, offset: Number(row.start), at, bytes: row.bytes.toString('base64') });
+  }
+  return { chunks, more: rows.length > 256 };
+}

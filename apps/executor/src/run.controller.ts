@@ -1,0 +1,40 @@
+import { Controller } from '@nestjs/common';
+import { Answers, subjects, type Committed, type OnOne, type Request, type RequestRun } from '#bus';
+import { type RunEvent } from '#domain';
+import { admit, report } from '#admission';
+import { Context, metaOf } from '#service';
+import { Executor } from './executor.js';
+import { readOutput, type OutputQuestion } from './output-store.js';
+
+@Controller()
+export class RunController {
+  constructor(
+    private readonly context: Context,
+    private readonly executor: Executor,
+  ) {}
+
+  @Answers(subjects.requestRun)
+  async request({ data, meta: call }: Request<RequestRun>): Promise<Committed<RunEvent>> {
+    const { ledger, log } = this.context;
+    const { id, ...asked } = data;
+    const meta = metaOf(call);
+    const number = await ledger.number('run');
+    const born = { ...asked, number, owner: meta.actor, batch: null, scheduledFor: null };
+    const done = admit(ledger, id, born, meta);
+    this.executor.poke();
+    const handled = await done;
+    log.debug({ run: id, position: handled.position }, 'run requested');
+    return handled;
+  }
+
+  @Answers(subjects.cancelRun)
+  async cancel({ data, meta }: Request<OnOne & { reason: string | null }>): Promise<Committed<RunEvent>> {
+    const { id, reason, any } = data;
+    return report(this.context.ledger, id, { type: 'CancelRun', meta: metaOf(meta), data: { reason, any } });
+  }
+
+  @Answers(subjects.readOutput)
+  output({ data }: Request<OutputQuestion>) {
+    return readOutput(this.context.pool, data);
+  }
+}

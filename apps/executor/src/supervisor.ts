@@ -1,0 +1,166 @@
+import { derivedId, type Outcome } from '#domain';
+import { lose, report } from '#admission';
+import { systemMeta, type Context } from '#service';
+import { runAction, type Host } from './actions/action.js';
+import { Attempt, ended, keyOf, type Claimed } from './attempt.js';
+import { type Chunk, type Closed, type Refused, type RunKey, type StartOrder } from './launcher/protocol.js';
+import { type LauncherLink } from './launcher-link.js';
+import { type OutputStore } from './output-store.js';
+import { Voice } from './voice.js';
+
+const exitCodes: Partial<Record<Refused['code'], number>> = { command_not_found: 127, command_not_executable: 126 };
+
+/** Everything this executor has in hand: starts what was claimed, records what became of it. */
+export class Supervisor implements Host {
+  private readonly attempts = new Map<string, Attempt>();
+  private heavy = 0;
+  private readonly voice: Voice;
+
+  constructor(
+    private readonly context: Context,
+    private readonly output: OutputStore,
+    private readonly launcher: () => LauncherLink,
+    private readonly on: { freed: () => void; retry: (dueAt: string) => void },
+  ) {
+    this.voice = new Voice(context.ledger, (err) => this.trouble(err, 'progress is reported again later'));
+  }
+
+  get weighing(): number {
+    return this.heavy;
+  }
+  get weightless(): number {
+    return this.attempts.size - this.heavy;
+  }
+  all(): Attempt[] {
+    return [...this.attempts.values()];
+  }
+  get allowedRoots(): string[] {
+    return this.context.config.RUNLEDGER_ALLOWED_ROOTS;
+  }
+
+  add(claimed: Claimed): Attempt {
+    const attempt = new Attempt(claimed);
+    this.attempts.set(attempt.key, attempt);
+    if (attempt.weighs) this.heavy++;
+    this.context.metrics.running.set(this.attempts.size);
+    return attempt;
+  }
+
+  begin(claimed: Claimed): void {
+    const attempt = this.add(claimed);
+    this.context.log.debug({ run: claimed.run, attempt: claimed.attempt, correlationId: claimed.correlation }, 'run starts');
+    const failed = (err: unknown) => {
+      this.trouble(err, 'an action failed to start');
+      this.finish(attempt, ended({ error: 'internal error: the action could not be started' }));
+    };
+    try {
+      Promise.resolve(runAction(attempt, this)).catch(failed);
+    } catch (err) {
+      failed(err);
+    }
+  }
+
+  launch(attempt: Attempt, order: Omit<StartOrder, 'key'>): void {
+    const { RUNLEDGER_KILL_GRACE_SECONDS: grace, RUNLEDGER_OUTPUT_LIMIT: storeLimit } = this.context.config;
+    attempt.order = { sent: false, start: { ...order, key: attempt.launcherKey, graceMs: grace * 1_000, storeLimit } };
+    this.launcher().send(attempt);
+  }
+
+  /** Records the end once all output is committed; while the store is away the launcher keeps it and we try again. */
+  finish(attempt: Attempt, outcome: Outcome): void {
+    if (attempt.ending) return;
+    attempt.ending = true;
+    const { run, attempt: number, epoch, correlation } = attempt.claimed;
+    const command = () => ({
+      type: 'FinishRun' as const,
+      meta: systemMeta(derivedId('finish', run, epoch), correlation),
+      data: { attempt: number, epoch, outcome },
+    });
+    void this.untilRecorded(attempt, () => report(this.context.ledger, run, command(), attempt.known));
+  }
+
+  /** The attempt is gone without a verdict of its own. */
+  lose(attempt: Attempt, reason: string): void {
+    if (attempt.ending) return;
+    attempt.ending = true;
+    const { run, attempt: number, epoch, correlation } = attempt.claimed;
+    const order = () => lose(systemMeta(derivedId('lost', run, epoch), correlation), number, epoch, reason);
+    void this.untilRecorded(attempt, () => report(this.context.ledger, run, order(), attempt.known));
+  }
+
+  /** Ends the commands of runs that were cancelled, by whichever executor. */
+  cancel(runs: ReadonlySet<string>): void {
+    for (const attempt of this.attempts.values()) {
+      if (runs.has(attempt.claimed.run)) this.kill(attempt, 'cancel');
+    }
+  }
+
+  kill(attempt: Attempt, why: 'cancel' | 'fenced'): void {
+    if (attempt.ending || attempt.killed === why) return;
+    attempt.killed = why;
+    if (attempt.order?.sent) this.launcher().kill(attempt.launcherKey, why, why === 'fenced' ? 0 : undefined);
+    else if (attempt.order) this.finish(attempt, ended({ killed: why }));
+  }
+
+  onChunk(key: RunKey, chunk: Chunk, bytes: Buffer): void {
+    const attempt = this.find(key);
+    if (attempt) attempt.whenReady(() => this.output.take(attempt, chunk, bytes));
+  }
+
+  onVoice(key: RunKey, said: Record<string, unknown>): void {
+    const attempt = this.find(key);
+    if (attempt) attempt.whenReady(() => this.voice.hear(attempt, said));
+  }
+
+  onRefused(refused: Refused): void {
+    const attempt = this.find(refused.key);
+    const exitCode = exitCodes[refused.code] ?? null;
+    if (attempt) attempt.whenReady(() => this.finish(attempt, ended({ exitCode, error: refused.text })));
+    else this.launcher().forget(refused.key);
+  }
+
+  onClosed(closed: Closed): void {
+    const attempt = this.find(closed.key);
+    if (!attempt) return this.launcher().forget(closed.key);
+    attempt.whenReady(() => {
+      void (async () => {
+        await this.output.settled(attempt);
+        await this.voice.settled(attempt);
+        const { exitCode, signal, killed, survivors, error } = closed;
+        const output = attempt.summary(closed.bytes);
+        this.finish(attempt, ended({ exitCode, signal, killed, survivors, error: error?.text ?? null, output }));
+      })();
+    });
+  }
+
+  find(key: RunKey): Attempt | undefined {
+    return typeof key === 'string' ? undefined : this.attempts.get(keyOf({ ...key, epoch: String(key.epoch) }));
+  }
+
+  /** Forgets an attempt that turned out not to be ours, with nothing to record. */
+  drop(attempt: Attempt): void {
+    if (!this.attempts.delete(attempt.key)) return;
+    if (attempt.weighs) this.heavy--;
+    this.context.metrics.running.set(this.attempts.size);
+    if (attempt.order?.sent) this.launcher().forget(attempt.launcherKey);
+    this.on.freed();
+  }
+
+  private async untilRecorded(attempt: Attempt, record: () => ReturnType<typeof report>): Promise<void> {
+    for (let pause = 100; ; pause = Math.min(2 * pause, 2_000)) {
+      try {
+        const { events } = await attempt.inTurn(record);
+        const retry = events.find(({ type }) => type === 'RunRetryScheduled');
+        if (retry) this.on.retry((retry.data as { dueAt: string }).dueAt);
+        return this.drop(attempt);
+      } catch (err) {
+        this.trouble(err, `the end of run ${attempt.claimed.run} is recorded again later`);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  }
+
+  private trouble(err: unknown, what: string): void {
+    this.context.log.warn({ err }, what);
+  }
+}

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { type FastifyRequest } from 'fastify';
+import { bells, type Bus, type CallMeta, type Seen, type Session, type Subject } from '#bus';
+import { derivedId, may, newId, Refusal, type Right } from '#domain';
+import { Context } from '#service';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the answer says of the ledger, in `X-Ledger-Position`. */
+    ledgerPosition?: string;
+  }
+}
+
+const remembered = 10_000;
+
+/** How a surface speaks to the services on behalf of whoever asks; a reader sees what he himself has written. */
+@Injectable()
+export class Caller {
+  private readonly bus: Bus;
+  /** The newest position that a user's own orders came to. */
+  private readonly written = new Map<string, string>();
+  private newest = '0';
+
+  constructor(context: Context) {
+    this.bus = context.bus;
+    this.bus.listen(bells.flushed, ({ last }) => {
+      if (BigInt(last) > BigInt(this.newest)) this.newest = last;
+    });
+  }
+
+  /** The newest position heard of. */
+  get head(): string {
+    return this.newest;
+  }
+
+  async send<Q, A>(request: FastifyRequest, subject: Subject<Q, A>, data: NoInfer<Q>): Promise<A> {
+    const answer = await this.bus.send(subject, data, metaOf(request));
+    const { position } = (answer ?? {}) as { position?: string };
+    if (position !== undefined) this.note(request, position);
+    return answer;
+  }
+
+  /** Asks a read model, at least as new as the asker's own last order or `after`. */
+  async see<Q extends { after?: string }, T>(request: FastifyRequest, subject: Subject<Q, Seen<T>>, data: NoInfer<Q>): Promise<T> {
+    const own = this.written.get(request.session?.user.id ?? '');
+    const after = later(data.after, own);
+    const { value, at } = await this.bus.send(subject, after === undefined ? data : { ...data, after }, metaOf(request));
+    request.ledgerPosition = at;
+    return value;
+  }
+
+  private note(request: FastifyRequest, position: string): void {
+    request.ledgerPosition = position;
+    const user = request.session?.user.id;
+    if (!user || position === '0') return;
+    if (this.written.size > remembered) this.written.clear();
+    this.written.set(user, later(this.written.get(user), position)!);
+  }
+}
+
+function later(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return BigInt(a) > BigInt(b) ? a : b;
+}
+
+export function sessionOf(request: FastifyRequest): Session {
+  if (!request.session) throw new Refusal('unauthenticated', 'UNAUTHENTICATED', 'Unauthorized');
+  return request.session;
+}
+
+export const hasRight = (request: FastifyRequest, right: Right): boolean => may(sessionOf(request).user.role, right);
+
+/** The owner to whom a list is cut down: nobody in particular for whoever may see everything. */
+export const ownerFilter = (request: FastifyRequest): { owner?: string } =>
+  hasRight(request, 'any:read') ? {} : { owner: sessionOf(request).user.id };
+
+export const maySee = (request: FastifyRequest, { owner }: { owner: string }): boolean =>
+  hasRight(request, 'any:read') || owner === sessionOf(request).user.id;
+
+/** The id of what a POST makes: a repeat with the same `Idempotency-Key` means the same thing. */
+export function idFor(request: FastifyRequest, noun: string): string {
+  const key = idempotencyKey(request);
+  return key ? derivedId(noun, sessionOf(request).user.id, key) : newId();
+}
+
+function metaOf(request: FastifyRequest): CallMeta {
+  const actor = request.session?.user.id ?? 'anonymous';
+  const key = request.method === 'POST' ? idempotencyKey(request) : undefined;
+  const meta = { actor, correlationId: request.id };
+  return key ? { ...meta, idempotency: { key, hash: hashOf(request) } } : meta;
+}
+
+function idempotencyKey({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key === 'string' && /^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  throw new Refusal('malformed', 'BAD_IDEMPOTENCY_KEY', 'Idempotency-Key: 1 to 255 visible characters');
+}
+
+/** What the key stands for: the same order, to the letter of its parsed body. */
+function hashOf({ method, url, body }: FastifyRequest): string {
+  return createHash('sha256').update(`${method} ${url} ${JSON.stringify(body ?? null)}`).digest('base64url');
+}

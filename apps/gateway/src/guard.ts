@@ -1,0 +1,84 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { type FastifyRequest } from 'fastify';
+import { type Session } from '#bus';
+import { may, Refusal } from '#domain';
+import { Context } from '#service';
+import { bearerToken, cookieToken } from './credentials.js';
+import { HttpRefusal } from './refusals.js';
+import { routeKey, type RouteEntry } from './route.js';
+import { TokenCheck, unauthenticated } from './token-check.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    session?: Session | undefined;
+  }
+}
+
+const safe = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Default deny: a handler without a policy is refused, whoever asks. */
+@Injectable()
+export class PolicyGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly tokens: TokenCheck,
+    private readonly context: Context,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    if (context.getType() !== 'http') return true;
+    const route = this.reflector.get<RouteEntry | undefined>(routeKey, context.getHandler());
+    if (!route) throw new Refusal('forbidden', 'NO_POLICY', 'This path is not open');
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    this.checkOrigin(request);
+    checkContentType(request, route);
+    if (route.policy === 'public') return this.recognise(request);
+    const session = await this.authenticate(request);
+    request.session = session;
+    if (route.policy !== 'session' && !may(session.user.role, route.policy)) {
+      throw new Refusal('forbidden', 'FORBIDDEN', `Your role (${session.user.role}) may not do this`);
+    }
+    return true;
+  }
+
+  /** An open path knows who asks, where a credential came along and is good; it refuses nobody. */
+  private async recognise(request: FastifyRequest): Promise<true> {
+    if (bearerToken(request) || cookieToken(request)) {
+      request.session = await this.authenticate(request).catch(() => undefined);
+    }
+    return true;
+  }
+
+  private async authenticate(request: FastifyRequest): Promise<Session> {
+    const bearer = bearerToken(request);
+    const token = bearer ?? cookieToken(request);
+    if (!token) throw unauthenticated();
+    return this.tokens.check(token, bearer ? 'bearer' : 'cookie');
+  }
+
+  /** A page of another origin may change nothing with the cookies of whoever looks at it. */
+  private checkOrigin(request: FastifyRequest): void {
+    if (safe.has(request.method) || bearerToken(request)) return;
+    if (!isForeign(request, this.context.config.RUNLEDGER_ALLOWED_ORIGINS)) return;
+    throw new Refusal('forbidden', 'FOREIGN_ORIGIN', 'Requests from another origin are refused');
+  }
+}
+
+/** Neither header: no browser. A sender that names itself must be this very origin, or one that is allowed. */
+export function isForeign({ headers }: Pick<FastifyRequest, 'headers'>, allowed: string[]): boolean {
+  const { origin, host } = headers;
+  if (origin !== undefined && allowed.includes(origin)) return false;
+  if (origin !== undefined) return origin !== `http://${host}` && origin !== `https://${host}`;
+  const site = headers['sec-fetch-site'];
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
+}
+
+function checkContentType({ headers }: FastifyRequest, { accepts = ['json'] }: RouteEntry): void {
+  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+  if (type === undefined) return;
+  const kind = type === 'application/x-www-form-urlencoded' ? 'form' : 'json';
+  if (!accepts.includes(kind)) {
+    throw new HttpRefusal(415, 'UNSUPPORTED_MEDIA_TYPE', `Send ${accepts.includes('form') ? 'a form' : 'JSON'} here`);
+  }
+}

@@ -1,0 +1,143 @@
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import cookie from '@fastify/cookie';
+import helmet from '@fastify/helmet';
+import { type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { type FastifyInstance } from 'fastify';
+import { correlation } from '#bus';
+import { isId, newId } from '#domain';
+import { nestLogger, type Context } from '#service';
+import { Caller } from './caller.js';
+import { readBodies } from './json-body.js';
+import { Live } from './live.js';
+import { describeApi } from './openapi.js';
+import { HttpRefusal, pathOf, RefusalFilter, surfaceOf } from './refusals.js';
+import { routes } from './route.js';
+import { version } from './surfaces/pages.controller.js';
+
+const bodyLimit = 1_048_576;
+const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/** The HTTP application around a module: parsing, headers, correlation, default deny, docs and live sockets. */
+export async function createHttp(module: Type | { module: Type }, context: Context): Promise<NestFastifyApplication> {
+  const { config, log } = context;
+  const adapter = new FastifyAdapter({
+    bodyLimit,
+    genReqId: ({ headers }: IncomingMessage) => correlationIdOf(headers['x-correlation-id']),
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 200 },
+    forceCloseConnections: true,
+    rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutPrefix(url, config.RUNLEDGER_JOBS_PREFIX),
+  });
+  const app = await NestFactory.create<NestFastifyApplication>(module as Type, adapter, {
+    logger: nestLogger(log),
+    bodyParser: false,
+    abortOnError: false,
+  });
+  const fastify = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  refuseOpenRoutes(fastify);
+  readBodies(fastify);
+  await app.register(cookie as never);
+  await app.register(helmet as never, { contentSecurityPolicy: csp, strictTransportSecurity: config.production } as never);
+  if (config.RUNLEDGER_ALLOWED_ORIGINS.length > 0) {
+    app.enableCors({ origin: config.RUNLEDGER_ALLOWED_ORIGINS, credentials: true, exposedHeaders });
+  }
+  addHooks(fastify, app, context);
+  app.useGlobalFilters(new RefusalFilter(context));
+  SwaggerModule.setup('docs', app, () => describeApi(version) as OpenAPIObject, { jsonDocumentUrl: undefined, raw: false });
+  return app;
+}
+
+/** Listens on every port of `PORT`, with the live sockets on each: the documents name three. */
+export async function listen(app: NestFastifyApplication, { config, log }: Context): Promise<void> {
+  await app.init();
+  await app.startAllMicroservices();
+  const live = app.get(Live);
+  const [first, ...more] = config.PORT;
+  live.attach(app.getHttpServer());
+  await app.listen(first!, config.HOST);
+  const handler = app.getHttpServer().listeners('request')[0] as RequestListener;
+  for (const port of more) {
+    const server = createServer(handler);
+    live.attach(server);
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, config.HOST, resolve));
+    app.getHttpServer().once('close', () => server.close());
+  }
+  log.info({ host: config.HOST, ports: config.PORT }, 'listening');
+}
+
+const exposedHeaders = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'X-Ledger-Position', 'X-Correlation-Id'];
+
+/** Swagger's page brings its own inline start; nothing else does. */
+const csp = {
+  directives: {
+    defaultSrc: ["'self'"],
+    scriptSrc: ["'self'", "'unsafe-inline'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", 'data:'],
+    connectSrc: ["'self'", 'ws:', 'wss:'],
+    objectSrc: ["'none'"],
+    frameAncestors: ["'none'"],
+    upgradeInsecureRequests: null,
+  },
+};
+
+function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metrics, log }: Context): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-correlation-id', request.id);
+    correlation.run(request.id, done);
+  });
+  fastify.addHook('onSend', (request, reply, payload, done) => {
+    const path = pathOf(request.url);
+    if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
+    if (surfaceOf(path).name === 'native') void reply.header('x-ledger-position', request.ledgerPosition ?? app.get(Caller).head);
+    done(null, payload);
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const path = pathOf(request.url);
+    const status = `${Math.floor(reply.statusCode / 100)}xx`;
+    metrics.requests.observe({ surface: surfaceOf(path).name, method: request.method, status }, reply.elapsedTime / 1_000);
+    log.debug({ method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), correlationId: request.id }, 'http');
+    done();
+  });
+  fastify.addHook('preParsing', (request, _reply, payload, done) => {
+    const refusal = request.is404 ? otherMethod(fastify, request.method, pathOf(request.url)) : null;
+    done(refusal, payload);
+  });
+}
+
+/** A path that exists for other methods is 405, not 404. */
+function otherMethod(fastify: FastifyInstance, method: string, path: string): HttpRefusal | null {
+  const allowed = methods.filter((other) => other !== method && routes.some((route) => route.method === other && matches(route.path, path)));
+  if (allowed.length === 0) return null;
+  return new HttpRefusal(405, 'METHOD_NOT_ALLOWED', 'Method not allowed', { allow: allowed.join(', ') });
+}
+
+function matches(pattern: string, path: string): boolean {
+  const want = pattern.split('/');
+  const have = path.replace(/(.)\/$/, '$1').split('/');
+  return want.length === have.length && want.every((part, i) => part.startsWith(':') || part === have[i]);
+}
+
+/** A caller's own id is kept, so that his logs and ours meet. */
+function correlationIdOf(header: string | string[] | undefined): string {
+  return typeof header === 'string' && (isId(header) || /^[\w.-]{8,64}$/.test(header)) ? header : newId();
+}
+
+/** The jobs document's prefix is configurable; the paths below it stay what they are. */
+function withoutPrefix(url: string, prefix: string): string {
+  if (prefix === '/api/v1' || !url.startsWith(`${prefix}/`)) return url;
+  return `/api/v1${url.slice(prefix.length)}`;
+}
+
+/** Every path that is served has a policy, or nothing is served at all; Swagger's own page is the exception. */
+function refuseOpenRoutes(fastify: FastifyInstance): void {
+  const known = new Set(routes.map(({ method, path }) => `${method} ${path}`));
+  fastify.addHook('onRoute', ({ method, url }) => {
+    const methodList = Array.isArray(method) ? method : [method];
+    const open = methodList.filter((each) => !['HEAD', 'OPTIONS'].includes(each) && !known.has(`${each} ${url.replace(/(.)\/$/, '$1')}`));
+    if (open.length === 0 || /^\/docs(\/|$)/.test(url)) return;
+    throw new Error(`A route without a policy: ${open.join(', ')} ${url}`);
+  });
+}

@@ -1,0 +1,120 @@
+import { type Server as HttpServer } from 'node:http';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Server, type Socket } from 'socket.io';
+import { z } from 'zod';
+import { newId, Refusal } from '#domain';
+import { Context } from '#service';
+import { EventFeed } from './live/event-feed.js';
+import { OutputFeeds } from './live/output-feeds.js';
+import { Subscriber } from './live/subscriber.js';
+import { isForeign } from './guard.js';
+import { TokenCheck } from './token-check.js';
+
+const position = z.string().regex(/^\d{1,18}$/);
+const subscribeMessage = z.strictObject({
+  room: z.string().regex(/^(events|(run|process):[0-9a-f-]{36})$/, 'must be events, run:<id> or process:<id>'),
+  after: position.optional(),
+  output: z.strictObject({ attempt: z.int().min(0), seq: z.int().min(0) }).optional(),
+});
+const unsubscribeMessage = subscribeMessage.pick({ room: true });
+
+export type Subscription = z.infer<typeof subscribeMessage>;
+type Acknowledge = (answer: object) => void;
+
+/** Every message that a client may send, with who may: the one table, which a test enumerates. */
+export const socketMessages = {
+  subscribe: { policy: 'session', shape: subscribeMessage },
+  unsubscribe: { policy: 'session', shape: unsubscribeMessage },
+} as const;
+
+const recheckEvery = 5_000;
+
+/** The socket.io server: who is signed in watches what he may see, from the position that he names. */
+@Injectable()
+export class Live implements OnApplicationShutdown {
+  private readonly servers: Server[] = [];
+  private readonly subscribers = new Map<Socket, Subscriber>();
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly context: Context,
+    private readonly tokens: TokenCheck,
+    private readonly events: EventFeed,
+    private readonly outputs: OutputFeeds,
+  ) {}
+
+  attach(http: HttpServer): void {
+    const allowed = this.context.config.RUNLEDGER_ALLOWED_ORIGINS;
+    const server = new Server(http, {
+      path: '/socket.io',
+      serveClient: false,
+      maxHttpBufferSize: 65_536,
+      cors: allowed.length > 0 ? { origin: allowed, credentials: true } : { origin: false },
+      allowRequest: (request, done) => {
+        const foreign = isForeign({ headers: request.headers }, allowed);
+        done(foreign ? 'Requests from another origin are refused' : null, !foreign);
+      },
+    });
+    server.use((socket, next) => {
+      this.admit(socket).then(() => next(), () => next(new Error('Unauthorized')));
+    });
+    server.on('connection', (socket) => this.connected(socket));
+    this.servers.push(server);
+    this.timer ??= setInterval(() => void this.recheck(), recheckEvery);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    if (this.timer) clearInterval(this.timer);
+    this.subscribers.forEach((subscriber) => subscriber.leaveAll());
+    await Promise.all(this.servers.map((server) => server.close()));
+  }
+
+  private async admit(socket: Socket): Promise<void> {
+    const { token } = socket.handshake.auth as { token?: unknown };
+    const given = typeof token === 'string' ? token : this.tokens.fromCookies(socket.handshake.headers.cookie);
+    if (!given) throw new Refusal('unauthenticated', 'UNAUTHENTICATED', 'Unauthorized');
+    const session = await this.tokens.check(given);
+    this.subscribers.set(socket, new Subscriber(socket, given, session, this.events, this.outputs));
+  }
+
+  private connected(socket: Socket): void {
+    const subscriber = this.subscribers.get(socket)!;
+    socket.on('disconnect', () => {
+      subscriber.leaveAll();
+      this.subscribers.delete(socket);
+    });
+    socket.on('error', (err) => this.context.log.debug({ err }, 'a socket failed'));
+    const answer = (message: keyof typeof socketMessages, work: (body: Subscription) => Promise<object>) => {
+      socket.on(message, (body: unknown, acknowledge?: unknown) => {
+        const reply: Acknowledge = typeof acknowledge === 'function' ? (acknowledge as Acknowledge) : () => undefined;
+        void this.answered(socketMessages[message].shape, body, work).then(reply);
+      });
+    };
+    answer('subscribe', (body) => subscriber.subscribe(body));
+    answer('unsubscribe', (body) => Promise.resolve(subscriber.unsubscribe(body.room)));
+  }
+
+  private async answered(shape: z.ZodType, body: unknown, work: (body: Subscription) => Promise<object>): Promise<object> {
+    const correlationId = newId();
+    const parsed = shape.safeParse(body);
+    if (!parsed.success) return { error: { code: 'MALFORMED', message: parsed.error.issues[0]?.message ?? 'malformed', correlationId } };
+    try {
+      return await work(parsed.data as Subscription);
+    } catch (error) {
+      if (error instanceof Refusal) return { error: { code: error.code, message: error.message, correlationId } };
+      this.context.log.error({ err: error, correlationId }, 'a socket message failed');
+      return { error: { code: 'INTERNAL_ERROR', message: 'Internal error', correlationId } };
+    }
+  }
+
+  /** Whoever was signed out, disabled or given other rights does not go on watching. */
+  private async recheck(): Promise<void> {
+    for (const [socket, subscriber] of this.subscribers) {
+      const good = await this.tokens.check(subscriber.token).then(
+        (session) => session.user.role === subscriber.session.user.role,
+        (error: unknown) => error instanceof Refusal && error.kind === 'unavailable',
+      );
+      if (!good) socket.disconnect(true);
+    }
+  }
+}

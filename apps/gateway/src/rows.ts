@@ -1,0 +1,33 @@
+import { type FastifyRequest } from 'fastify';
+import { subjects, type Committed, type ProcessListed } from '#bus';
+import { foldRun, may, Refusal, streamParts, type Action, type RunEvent, type RunRow } from '#domain';
+import { maySee, sessionOf, type Caller } from './caller.js';
+
+/** A run as its own events tell it, for an answer that need not wait for the view. */
+export function rowOf({ stream, events }: Committed<RunEvent>): RunRow {
+  const { id } = streamParts(stream);
+  const row = events.reduce<RunRow | null>((seen, event) => foldRun(seen, id, event as unknown as RunEvent), null);
+  if (!row) throw new Error(`${stream} has no beginning`);
+  return row;
+}
+
+/** The run, or the same "not found" for one that is hidden as for one that is missing. */
+export async function findRun(caller: Caller, request: FastifyRequest, id: string, after?: string): Promise<RunRow> {
+  const row = await caller.see(request, subjects.getRun, { id, ...(after ? { after } : {}) });
+  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+  return row;
+}
+
+export async function findProcess(caller: Caller, request: FastifyRequest, id: string, after?: string): Promise<ProcessListed> {
+  const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
+  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
+  return row;
+}
+
+/** Commands run with the executor's rights on its machine: not for everybody who may run a load. */
+export function checkAction(request: FastifyRequest, { kind }: Action): void {
+  const { role } = sessionOf(request).user;
+  if (kind !== 'noop' && !may(role, 'commands:run')) {
+    throw new Refusal('forbidden', 'FORBIDDEN', `Your role (${role}) may not run a ${kind}`);
+  }
+}

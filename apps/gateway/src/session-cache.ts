@@ -1,0 +1,49 @@
+import { Injectable } from '@nestjs/common';
+import { bells, type Session } from '#bus';
+import { Context } from '#service';
+
+const lifetime = 5_000;
+const most = 10_000;
+const evicting = new Set(['SessionEnded', 'UserDeactivated', 'UserReactivated', 'UserRoleAssigned', 'UserPasswordReplaced']);
+
+/** Tokens that were found good, for five seconds at most; emptied as soon as anybody's session or rights change. */
+@Injectable()
+export class SessionCache {
+  private readonly sessions = new Map<string, { session: Session; until: number }>();
+  /** Counts evictions, so that an answer that was under way during one is not kept. */
+  private generation = 0;
+
+  constructor({ bus }: Context) {
+    bus.listen(bells.flushed, ({ heads }) => {
+      if (!heads || heads.some(([, type]) => evicting.has(type))) this.clear();
+    });
+  }
+
+  get(token: string): Session | undefined {
+    const found = this.sessions.get(token);
+    if (!found) return undefined;
+    if (performance.now() < found.until && Date.parse(found.session.expiresAt) > Date.now()) return found.session;
+    this.sessions.delete(token);
+    return undefined;
+  }
+
+  /** Asks unless it is known; what `ask` throws is not kept. */
+  async through(token: string, ask: () => Promise<Session>): Promise<Session> {
+    const known = this.get(token);
+    if (known) return known;
+    const { generation } = this;
+    const session = await ask();
+    if (generation === this.generation) this.keep(token, session);
+    return session;
+  }
+
+  private keep(token: string, session: Session): void {
+    if (this.sessions.size >= most) this.sessions.clear();
+    this.sessions.set(token, { session, until: performance.now() + lifetime });
+  }
+
+  private clear(): void {
+    this.generation++;
+    this.sessions.clear();
+  }
+}

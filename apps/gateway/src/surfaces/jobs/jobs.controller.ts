@@ -1,0 +1,150 @@
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { Controller, Req, StreamableFile } from '@nestjs/common';
+import { type FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { subjects, type Page } from '#bus';
+import { isOver, Refusal, type RunRow, type RunStatus } from '#domain';
+import { Context } from '#service';
+import { Caller, idFor, sessionOf } from '../../caller.js';
+import { bytesOf, storedOutput } from '../../output.js';
+import { everything, jsonArray } from '../../paging.js';
+import { bodyOf, paramOf, queryOf } from '../../parse.js';
+import { Route } from '../../route.js';
+import { rowOf } from '../../rows.js';
+import {
+  commandOf,
+  counts,
+  jobBody,
+  jobLogs,
+  jobRead,
+  jobShape,
+  jobsQuery,
+  jobStatuses,
+  statsQuery,
+  statusesOf,
+  statusWords,
+  workingDirOf,
+} from './jobs.shapes.js';
+
+const detail = z.object({ detail: z.string() });
+const list = z.object({ items: z.array(jobRead), total: z.int(), next: z.string().nullable().optional() });
+const noSuchJob = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'Job not found');
+const issued = { detail: 'Cancel signal issued' };
+
+@Controller()
+export class JobsController {
+  constructor(
+    private readonly caller: Caller,
+    private readonly context: Context,
+  ) {}
+
+  @Route('POST', '/api/v1/jobs', { policy: 'commands:run', summary: 'Submits a job', status: 202, body: jobBody, answer: jobRead })
+  async submit(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
+    const body = bodyOf(jobBody, request);
+    if (body.batch_id) throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
+    const cwd = body.working_dir ?? undefined;
+    this.checkDirectory(cwd);
+    const { command, env, payload = null, priority } = body;
+    const order = {
+      id: idFor(request, 'run'),
+      name: body.name ?? command.join(' ').slice(0, 200),
+      action: { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) },
+      policies: { priority },
+      ...{ payload, parameters: null, retryOf: null, process: null },
+    };
+    return jobShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
+  }
+
+  @Route('GET', '/api/v1/jobs', { policy: 'runs:read', summary: "One's own jobs, newest first; admins see all", query: jobsQuery, answer: list })
+  async list(@Req() request: FastifyRequest): Promise<object> {
+    const { status, status_filter, batch_id, limit, cursor } = queryOf(jobsQuery, request);
+    const word = status ?? status_filter;
+    const mine = this.mine(request);
+    const filter = { ...mine, ...(word ? { status: statusesOf(word) } : {}), ...(batch_id ? { batch: batch_id } : {}) };
+    const total = await this.total(request, mine, filter.status);
+    if (limit !== undefined) {
+      const page = await this.caller.see(request, subjects.listRuns, { ...filter, limit, ...(cursor ? { cursor } : {}) });
+      return { items: page.items.map(jobShape), total, next: page.next };
+    }
+    const page = (at: string | undefined, size: number): Promise<Page<RunRow>> =>
+      this.caller.see(request, subjects.listRuns, { ...filter, limit: size, ...(at ? { cursor: at } : {}) });
+    const pieces = jsonArray(everything(page), jobShape, `{"total":${total},"items":[`, ']}');
+    return new StreamableFile(Readable.from(pieces), { type: 'application/json; charset=utf-8' });
+  }
+
+  @Route('GET', '/api/v1/jobs/stats', { policy: 'runs:read', summary: 'How many jobs in each status', query: statsQuery, answer: counts })
+  async stats(@Req() request: FastifyRequest): Promise<Record<string, number>> {
+    const { all } = queryOf(statsQuery, request);
+    const { id, role } = sessionOf(request).user;
+    if (all === 'true' && role !== 'admin') throw new Refusal('forbidden', 'FORBIDDEN', 'Admin privilege required');
+    const runs = await this.caller.see(request, subjects.countRuns, all === 'true' ? {} : { owner: id });
+    const answer: Record<string, number> = Object.fromEntries(jobStatuses.map((status) => [status, 0]));
+    let total = 0;
+    for (const [status, number] of Object.entries(runs)) {
+      answer[statusWords[status as RunStatus]]! += number;
+      total += number;
+    }
+    return { ...answer, total };
+  }
+
+  @Route('GET', '/api/v1/jobs/:id', { policy: 'runs:read', summary: 'One job', answer: jobRead })
+  async get(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
+    return jobShape(await this.find(request));
+  }
+
+  @Route('GET', '/api/v1/jobs/:id/logs', { policy: 'runs:read', summary: "A finished job's output; 409 before", answer: jobLogs })
+  async logs(@Req() request: FastifyRequest): Promise<z.infer<typeof jobLogs>> {
+    const { id, status, action, exitCode, attempt } = await this.find(request);
+    if (!isOver(status)) throw new Refusal('conflict', 'LOGS_NOT_READY', 'Logs not available yet');
+    const printed = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+    for await (const chunk of storedOutput(this.caller, request, { run: id, attempt: Math.max(attempt, 1) })) {
+      printed[chunk.stream].push(bytesOf(chunk));
+    }
+    const [stdout, stderr] = [printed.stdout, printed.stderr].map((parts) => Buffer.concat(parts).toString('utf8'));
+    return { id, stdout: stdout!, stderr: stderr!, return_code: exitCode, command: commandOf(action), working_dir: workingDirOf(action) };
+  }
+
+  @Route('POST', '/api/v1/jobs/:id/cancel', { policy: 'runs:control', summary: 'Cancels a job', status: 202, answer: detail })
+  async cancel(@Req() request: FastifyRequest): Promise<{ detail: string }> {
+    await this.stop(request);
+    return issued;
+  }
+
+  @Route('DELETE', '/api/v1/jobs/:id', { policy: 'runs:control', summary: 'Cancels a job', answer: detail })
+  async remove(@Req() request: FastifyRequest): Promise<{ detail: string }> {
+    await this.stop(request);
+    return issued;
+  }
+
+  private async stop(request: FastifyRequest): Promise<void> {
+    const { id } = await this.find(request);
+    await this.caller.send(request, subjects.cancelRun, { id, any: sessionOf(request).user.role === 'admin', reason: null });
+  }
+
+  /** Everyone sees his own only, admins all; a hidden job is as missing as one that never was. */
+  private async find(request: FastifyRequest): Promise<RunRow> {
+    const row = await this.caller.see(request, subjects.getRun, { id: paramOf(request) });
+    const { owner } = this.mine(request);
+    if (!row || (owner !== undefined && row.owner !== owner)) throw noSuchJob();
+    return row;
+  }
+
+  private mine(request: FastifyRequest): { owner?: string } {
+    const { id, role } = sessionOf(request).user;
+    return role === 'admin' ? {} : { owner: id };
+  }
+
+  private async total(request: FastifyRequest, mine: { owner?: string }, statuses: RunStatus[] | undefined): Promise<number> {
+    const counted = await this.caller.see(request, subjects.countRuns, mine);
+    return Object.entries(counted).reduce((sum, [status, runs]) => sum + (!statuses || statuses.includes(status as RunStatus) ? runs : 0), 0);
+  }
+
+  private checkDirectory(dir: string | undefined): void {
+    const roots = this.context.config.RUNLEDGER_ALLOWED_ROOTS;
+    if (dir === undefined || roots.length === 0) return;
+    const real = path.resolve(dir);
+    if (roots.some((root) => real === root || real.startsWith(`${root.replace(/\/$/, '')}/`))) return;
+    throw new Refusal('rejected', 'OUTSIDE_ROOTS', 'Working directory outside allowed paths');
+  }
+}

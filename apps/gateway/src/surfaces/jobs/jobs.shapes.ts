@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { environment, runStatuses, text, type Action, type RunRow, type RunStatus } from '#domain';
+
+export const jobStatuses = ['pending', 'running', 'success', 'failed', 'canceled'] as const;
+export type JobStatus = (typeof jobStatuses)[number];
+
+/** The document's words for what a run is. */
+export const statusWords: Record<RunStatus, JobStatus> = {
+  queued: 'pending',
+  held: 'pending',
+  running: 'running',
+  succeeded: 'success',
+  failed: 'failed',
+  'timed-out': 'failed',
+  lost: 'failed',
+  cancelled: 'canceled',
+  skipped: 'canceled',
+};
+
+export const statusesOf = (word: JobStatus): RunStatus[] => runStatuses.filter((status) => statusWords[status] === word);
+
+export const tokenForm = z.object({ username: z.string().min(1).max(256), password: z.string().min(1).max(4_096) });
+
+export const jobBody = z.object({
+  name: text(200, 1).nullable().optional(),
+  command: z.array(text(131_072)).min(1).max(4_096),
+  working_dir: text(4_096, 1).nullable().optional(),
+  env: environment.nullable().optional(),
+  payload: z.record(z.string(), z.unknown()).nullable().optional(),
+  priority: z.int().min(0).max(10).default(5),
+  queue: z.literal('default', 'no executor serves another queue than default').default('default'),
+  scheduled_at: z.null('a start in the future is not offered here').optional(),
+  batch_id: z.uuid().nullable().optional(),
+});
+
+const word = z.enum(jobStatuses);
+export const jobsQuery = z.object({
+  status: word.optional(),
+  status_filter: word.optional(),
+  batch_id: z.uuid().optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).optional(),
+  cursor: z.string().max(100).optional(),
+});
+export const statsQuery = z.object({ all: z.enum(['true', 'false']).default('false') });
+
+export const jobRead = z.object({
+  id: z.uuid(),
+  name: z.string().nullable(),
+  command: z.array(z.string()),
+  working_dir: z.string().nullable(),
+  env: z.record(z.string(), z.string()),
+  payload: z.unknown(),
+  queue: z.string(),
+  priority: z.int(),
+  status: word,
+  result: z.null(),
+  error: z.string().nullable(),
+  return_code: z.int().nullable(),
+  scheduled_at: z.string().nullable(),
+  started_at: z.string().nullable(),
+  completed_at: z.string().nullable(),
+  created_at: z.string(),
+  owner_id: z.string(),
+  batch_id: z.string().nullable(),
+});
+
+export const jobLogs = z.object({
+  id: z.uuid(),
+  stdout: z.string(),
+  stderr: z.string(),
+  return_code: z.int().nullable(),
+  command: z.array(z.string()),
+  working_dir: z.string().nullable(),
+});
+
+export const counts = z.object({ ...Object.fromEntries(jobStatuses.map((status) => [status, z.int()])), total: z.int() });
+
+const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
+
+function masked(env: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, secretName.test(name) ? '***' : value]));
+}
+
+export function commandOf(action: Action): string[] {
+  if (action.kind !== 'command') return [action.kind];
+  return action.command ?? ['/bin/sh', '-c', action.shell ?? ''];
+}
+
+export const workingDirOf = (action: Action): string | null => (action.kind === 'command' ? (action.cwd ?? null) : null);
+
+export function jobShape(row: RunRow): z.infer<typeof jobRead> {
+  const { action, status } = row;
+  return {
+    id: row.id,
+    name: row.name,
+    command: commandOf(action),
+    working_dir: workingDirOf(action),
+    env: action.kind === 'command' ? masked(action.env ?? {}) : {},
+    payload: row.payload ?? null,
+    queue: 'default',
+    priority: row.priority,
+    status: statusWords[status],
+    result: null,
+    error: row.reason,
+    return_code: row.exitCode,
+    scheduled_at: row.scheduledFor,
+    started_at: row.startedAt,
+    completed_at: row.finishedAt,
+    created_at: row.requestedAt,
+    owner_id: row.owner,
+    batch_id: row.batch,
+  };
+}

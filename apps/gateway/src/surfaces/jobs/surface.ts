@@ -1,0 +1,27 @@
+import { paths, type Surface } from '../../surface.js';
+
+interface Issue {
+  code: string;
+  path: (string | number)[];
+  message: string;
+  input?: unknown;
+  in?: string;
+}
+
+const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
+
+/** Job runner: `{"detail"}`, a list of `{type, loc, msg, input}` for input that does not fit. */
+export const jobsSurface: Surface = {
+  name: 'jobs',
+  owns: paths('/api/v1/jobs', '/api/v1/job-batches', '/api/v1/users', '/api/v1/admin', '/api/v1/auth', '/api/v1/health', '/api/v1/openapi.json'),
+  body: ({ status, message, details }) => ({ detail: status === 422 ? entries(message, details) : message }),
+};
+
+function entries(message: string, details: unknown): object[] {
+  const { issues } = (details ?? {}) as { issues?: Issue[] };
+  if (!issues) return [{ type: 'value_error', loc: ['body'], msg: message, input: null }];
+  return issues.map(({ code, path, message: msg, input, in: where = 'body' }) => {
+    const hidden = path.some((part) => secretName.test(String(part)));
+    return { type: code, loc: [where, ...path], msg, input: hidden ? '***' : (input ?? null) };
+  });
+}

@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { type ProcessListed } from '#bus';
+import { action, policies, runStatuses, text, trigger, type RunRow } from '#domain';
+
+const name = text(200, 1);
+const parameters = z.record(z.string().max(100), z.unknown()).nullable().optional();
+const instant = z.iso.datetime({ offset: true });
+const position = z.string().regex(/^\d{1,18}$/, 'must be a position');
+
+export const processBody = z.strictObject({
+  name,
+  description: text(2_000).nullable().default(null),
+  action,
+  triggers: z.array(trigger).max(20).default([]),
+  policies: policies.default({}),
+});
+
+export const processChange = z.strictObject({
+  revision: z.int().min(1),
+  name: name.optional(),
+  description: text(2_000).nullable().optional(),
+  action: action.optional(),
+  triggers: z.array(trigger).max(20).optional(),
+  policies: policies.optional(),
+});
+
+export const disableBody = z.strictObject({ reason: text(500).nullable().default(null), until: instant.nullable().default(null) });
+export const runProcessBody = z.strictObject({ parameters });
+export const runBody = z.strictObject({ name: name.optional(), action, policies: policies.default({}), parameters });
+export const cancelBody = z.strictObject({ reason: text(500).nullable().default(null) });
+export const passwordBody = z.strictObject({ current: z.string().min(1), new: text(1_024, 8) });
+export const emptyBody = z.strictObject({});
+
+const paging = { limit: z.coerce.number().int().min(1).max(1_000).default(50), cursor: z.string().max(100).optional(), after: position.optional() };
+export const oneQuery = z.object({ after: position.optional() });
+export const processesQuery = z.object({
+  ...paging,
+  q: z.string().max(200).optional(),
+  kind: z.string().max(20).optional(),
+  enabled: z.enum(['true', 'false']).transform((value) => value === 'true').optional(),
+});
+export const runsQuery = z.object({
+  ...paging,
+  process: z.uuid().optional(),
+  status: z.enum(runStatuses).optional(),
+  owner: z.string().max(64).optional(),
+  server: z.string().max(200).optional(),
+  batch: z.uuid().optional(),
+  from: instant.optional(),
+  to: instant.optional(),
+});
+export const eventsQuery = z.object({
+  after: position.default('0'),
+  limit: z.coerce.number().int().min(1).max(1_000).default(50),
+  cursor: position.optional(),
+  stream: z.string().max(100).optional(),
+  type: z.string().max(100).optional(),
+  actor: z.string().max(64).optional(),
+});
+export const streamQuery = z.object({ after: position.default('0'), limit: paging.limit, cursor: position.optional() });
+export const verifyQuery = z.object({ from: position.optional(), to: position.optional() });
+export const outputQuery = z.object({
+  stream: z.enum(['stdout', 'stderr']).optional(),
+  attempt: z.coerce.number().int().min(1).max(100).optional(),
+  from: z.coerce.number().int().min(0).default(0),
+  limit: z.coerce.number().int().min(0).optional(),
+});
+
+export const nativeRun = z.object({
+  id: z.uuid(),
+  number: z.int(),
+  name: z.string(),
+  process: z.object({ id: z.uuid(), name: z.string(), revision: z.int() }).nullable(),
+  action: z.object({ kind: z.string() }).loose(),
+  status: z.enum(runStatuses),
+  reason: z.string().nullable(),
+  attempt: z.int(),
+  priority: z.int(),
+  owner: z.string(),
+  batch: z.string().nullable(),
+  server: z.string().nullable(),
+  scheduled: z.boolean(),
+  scheduledFor: z.string().nullable(),
+  requestedAt: z.string(),
+  startedAt: z.string().nullable(),
+  finishedAt: z.string().nullable(),
+  durationMs: z.int().nullable(),
+  exitCode: z.int().nullable(),
+  signal: z.string().nullable(),
+  ops: z.int(),
+  progress: z.number().nullable(),
+  message: z.string().nullable(),
+  output: z.object({ bytes: z.int(), stored: z.int(), truncated: z.boolean(), sha256: z.string() }).nullable(),
+});
+
+export const nativeProcess = z.object({
+  id: z.uuid(),
+  number: z.int(),
+  name: z.string(),
+  description: z.string().nullable(),
+  enabled: z.boolean(),
+  revision: z.int(),
+  action: z.object({ kind: z.string() }).loose(),
+  triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
+  policies: z.object({}).loose(),
+  owner: z.string(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  nextRunAt: z.string().nullable(),
+  lastRun: nativeRun.nullable(),
+});
+
+export const nativeEvent = z.object({
+  position: z.string(),
+  id: z.uuid(),
+  stream: z.string(),
+  version: z.int(),
+  type: z.string(),
+  schema: z.int(),
+  data: z.object({}).loose(),
+  meta: z.object({ actor: z.string(), at: z.string(), correlationId: z.string(), causationId: z.string().nullable() }),
+  digest: z.string(),
+});
+
+export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().nullable() });
+
+export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
+  const { id, number, status, reason, attempt, priority, owner, batch, server, scheduledFor, requestedAt, startedAt, finishedAt } = row;
+  const { exitCode, signal, ops, progress, message, output, process, action, name } = row;
+  const durationMs = startedAt && finishedAt ? Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) : null;
+  return {
+    ...{ id, number, name, process: process && { id: process.id, name: process.name, revision: process.revision } },
+    ...{ action, status, reason, attempt, priority, owner, batch, server, scheduled: scheduledFor !== null, scheduledFor },
+    ...{ requestedAt, startedAt, finishedAt, durationMs, exitCode, signal, ops, progress, message, output },
+  };
+}
+
+export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed): z.infer<typeof nativeProcess> {
+  const { id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt } = row;
+  return {
+    ...{ id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt },
+    ...{ nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
+  };
+}

@@ -1,0 +1,129 @@
+import { Readable } from 'node:stream';
+import { Controller, Req, Res, StreamableFile } from '@nestjs/common';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
+import { type z } from 'zod';
+import { subjects, type EventMessage, type OutputChunk } from '#bus';
+import { isOver, Refusal } from '#domain';
+import { Caller, hasRight, idFor, ownerFilter } from '../../caller.js';
+import { bytesOf, slice, storedOutput } from '../../output.js';
+import { bodyOf, paramOf, queryOf } from '../../parse.js';
+import { Route } from '../../route.js';
+import { checkAction, findRun, rowOf } from '../../rows.js';
+import {
+  cancelBody,
+  emptyBody,
+  listOf,
+  nativeEvent,
+  nativeRun,
+  nativeRunShape,
+  oneQuery,
+  outputQuery,
+  runBody,
+  runsQuery,
+  streamQuery,
+} from './native.shapes.js';
+
+type Shape = z.infer<typeof nativeRun>;
+
+@Controller()
+export class NativeRunController {
+  constructor(private readonly caller: Caller) {}
+
+  @Route('POST', '/api/v1/runs', {
+    policy: 'runs:request',
+    summary: 'Runs something once',
+    status: 202,
+    body: runBody,
+    answer: nativeRun,
+  })
+  async request(@Req() request: FastifyRequest): Promise<Shape> {
+    const { name, action, policies, parameters = null } = bodyOf(runBody, request);
+    checkAction(request, action);
+    const order = { id: idFor(request, 'run'), name: name ?? action.kind, action, policies, parameters };
+    const born = { ...order, payload: null, retryOf: null, process: null };
+    return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, born)));
+  }
+
+  @Route('GET', '/api/v1/runs', { policy: 'runs:read', summary: 'Runs, newest first', query: runsQuery, answer: listOf(nativeRun) })
+  async list(@Req() request: FastifyRequest): Promise<{ items: Shape[]; next: string | null }> {
+    const { status, ...filter } = queryOf(runsQuery, request);
+    const asked = { ...filter, ...(status ? { status: [status] } : {}), ...ownerFilter(request) };
+    const { items, next } = await this.caller.see(request, subjects.listRuns, asked);
+    return { items: items.map(nativeRunShape), next };
+  }
+
+  @Route('GET', '/api/v1/runs/:id', { policy: 'runs:read', summary: 'One run', query: oneQuery, answer: nativeRun })
+  async get(@Req() request: FastifyRequest): Promise<Shape> {
+    const { after } = queryOf(oneQuery, request);
+    return nativeRunShape(await findRun(this.caller, request, paramOf(request), after));
+  }
+
+  @Route('GET', '/api/v1/runs/:id/events', {
+    policy: 'runs:read',
+    summary: "A run's events, oldest first",
+    query: streamQuery,
+    answer: listOf(nativeEvent),
+  })
+  async events(@Req() request: FastifyRequest): Promise<{ items: EventMessage[]; next: string | null }> {
+    const { after, limit, cursor } = queryOf(streamQuery, request);
+    const { id } = await findRun(this.caller, request, paramOf(request));
+    const filter = { after: cursor ?? after, limit, stream: `run-${id}` };
+    const { items, scanned } = await this.caller.send(request, subjects.listEvents, filter);
+    return { items, next: items.length === limit ? scanned : null };
+  }
+
+  @Route('GET', '/api/v1/runs/:id/output', {
+    policy: 'runs:read',
+    summary: 'Stored output of the newest attempt, or of `attempt`: text, or chunks as NDJSON when asked for',
+    query: outputQuery,
+  })
+  async output(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
+    const { stream, attempt, from, limit } = queryOf(outputQuery, request);
+    const run = await findRun(this.caller, request, paramOf(request));
+    const range = { run: run.id, attempt: attempt ?? Math.max(run.attempt, 1), ...(stream ? { stream } : {}) };
+    const chunks = storedOutput(this.caller, request, range);
+    void reply.header('x-content-type-options', 'nosniff');
+    if (request.headers.accept?.includes('application/x-ndjson')) {
+      return new StreamableFile(Readable.from(lines(chunks)), { type: 'application/x-ndjson' });
+    }
+    return new StreamableFile(Readable.from(slice(chunks, from, limit)), { type: 'text/plain; charset=utf-8' });
+  }
+
+  @Route('POST', '/api/v1/runs/:id/cancel', {
+    policy: 'runs:control',
+    summary: 'Ends a run and everything it started; 409 when it is over',
+    status: 202,
+    body: cancelBody,
+    answer: nativeRun,
+  })
+  async cancel(@Req() request: FastifyRequest): Promise<Shape> {
+    const { reason } = bodyOf(cancelBody, request);
+    const order = { id: paramOf(request), any: hasRight(request, 'any:write'), reason };
+    const { position } = await this.caller.send(request, subjects.cancelRun, order);
+    return nativeRunShape(await findRun(this.caller, request, order.id, position));
+  }
+
+  @Route('POST', '/api/v1/runs/:id/retry', {
+    policy: 'runs:request',
+    summary: 'Runs the same again as a new run; the old one must be over',
+    status: 202,
+    body: emptyBody,
+    answer: nativeRun,
+  })
+  async retry(@Req() request: FastifyRequest): Promise<Shape> {
+    bodyOf(emptyBody, request);
+    const old = await findRun(this.caller, request, paramOf(request));
+    if (!isOver(old.status)) throw new Refusal('conflict', 'RUN_NOT_OVER', `The run is not over: ${old.status}`);
+    checkAction(request, old.action);
+    const { name, action, process, payload, policies } = old;
+    const order = { id: idFor(request, 'run'), name, action, process, payload, policies, parameters: null, retryOf: old.id };
+    return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
+  }
+}
+
+async function* lines(chunks: AsyncIterable<OutputChunk>): AsyncGenerator<string> {
+  for await (const chunk of chunks) {
+    const { attempt, seq, stream, offset, at } = chunk;
+    yield `${JSON.stringify({ attempt, seq, stream, offset, at, text: bytesOf(chunk).toString('utf8') })}\n`;
+  }
+}

@@ -1,0 +1,74 @@
+import { Controller, Req, Res } from '@nestjs/common';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { subjects, type SignedIn } from '#bus';
+import { Refusal } from '#domain';
+import { Context } from '#service';
+import { cookieNames } from '../credentials.js';
+import { Caller } from '../caller.js';
+import { LoginLimiter } from '../login-limiter.js';
+import { bodyOf } from '../parse.js';
+import { Route } from '../route.js';
+
+const login = z.object({ username: z.string().min(1).max(256), password: z.string().min(1).max(4_096) });
+const user = z.object({
+  id: z.int(),
+  username: z.string(),
+  email: z.string(),
+  role: z.string(),
+  created_at: z.string(),
+});
+const loggedIn = z.object({ message: z.string(), access_token: z.string(), token_type: z.literal('bearer'), user });
+
+/** What several documents claim: one session behind cookie and token. */
+@Controller()
+export class SharedController {
+  constructor(
+    private readonly caller: Caller,
+    private readonly limiter: LoginLimiter,
+    private readonly context: Context,
+  ) {}
+
+  @Route('POST', '/api/auth/login', {
+    policy: 'public',
+    summary: 'Signs in by name or e-mail: sets the cookie and answers the token',
+    accepts: ['json', 'form'],
+    body: login,
+    answer: loggedIn,
+  })
+  async login(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<z.infer<typeof loggedIn>> {
+    const { username, password } = bodyOf(login, request);
+    this.limiter.pass(request, username);
+    const { token, expiresAt, user } = await this.caller.send(request, subjects.signIn, { login: username, password });
+    const secure = request.protocol === 'https' || this.context.config.production;
+    void reply.setCookie(cookieNames[0], token, { path: '/', httpOnly: true, sameSite: 'lax', secure, expires: new Date(expiresAt) });
+    return { message: 'Login successful', access_token: token, token_type: 'bearer', user: cardShape(user) };
+  }
+
+  @Route('GET', '/api/auth/me', { policy: 'public', summary: 'Who is signed in', answer: z.object({ username: z.string() }) })
+  me(@Req() { session }: FastifyRequest): { username: string } {
+    if (!session) throw new Refusal('unauthenticated', 'NOT_LOGGED_IN', 'Not logged in');
+    return { username: session.user.username };
+  }
+
+  @Route('POST', '/api/auth/logout', {
+    policy: 'public',
+    summary: 'Ends the session, and its token with it',
+    accepts: ['json', 'form'],
+    answer: z.object({ message: z.string() }),
+  })
+  async logout(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<{ message: string }> {
+    const { session } = request;
+    if (session) await this.caller.send(request, subjects.signOut, { session: session.id });
+    for (const name of cookieNames) void reply.clearCookie(name, { path: '/' });
+    return { message: 'Logged out' };
+  }
+}
+
+const cardShape = ({ number, username, email, role, createdAt }: SignedIn['user']) => ({
+  id: number,
+  username,
+  email,
+  role,
+  created_at: createdAt,
+});

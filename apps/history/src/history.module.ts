@@ -1,0 +1,8 @@
+import { Module } from '@nestjs/common';
+import { EventQueries } from './queries/events.js';
+import { ProcessQueries } from './queries/processes.js';
+import { RunQueries } from './queries/runs.js';
+import { Views } from './views.service.js';
+
+@Module({ controllers: [RunQueries, ProcessQueries, EventQueries], providers: [Views] })
+export class HistoryModule {}

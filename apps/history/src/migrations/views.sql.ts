@@ -1,0 +1,46 @@
+/** Read models: disposable, filled from the ledger alone. `born` is the position of the first event: dense, unique, in commit order. */
+export const viewsSql = String.raw`
+create table run_view (
+  id uuid primary key,
+  born bigint not null,
+  number integer not null,
+  process_id uuid,
+  process_number integer,
+  status text not null,
+  owner text not null,
+  batch text,
+  server text,
+  requested_at timestamptz not null,
+  started_at timestamptz,
+  row json not null
+);
+create unique index run_view_born on run_view (born desc);
+create index run_view_number on run_view (number);
+create index run_view_owner on run_view (owner, born desc);
+create index run_view_status on run_view (status, born desc);
+create index run_view_process on run_view (process_id, born desc) where process_id is not null;
+create index run_view_started on run_view (process_number, started_at desc, number desc) where started_at is not null and process_number is not null;
+
+create table run_count (
+  owner text not null,
+  status text not null,
+  runs bigint not null,
+  primary key (owner, status)
+);
+
+create table process_view (
+  id uuid primary key,
+  born bigint not null,
+  number integer not null unique,
+  name text not null,
+  description text,
+  kind text not null,
+  owner text not null,
+  enabled boolean not null,
+  retired boolean not null,
+  row json not null
+);
+create unique index process_view_born on process_view (born desc);
+`;
+
+export const historyMigrations: [name: string, sql: string][] = [['history-0001-views', viewsSql]];

@@ -1,0 +1,76 @@
+import { Controller } from '@nestjs/common';
+import { Answers, subjects, type Committed, type OnOne, type Request } from '#bus';
+import {
+  fold,
+  noSuchProcess,
+  process,
+  type ProcessCommand,
+  type ProcessEvent,
+  type ProcessSettings,
+  type RunEvent,
+} from '#domain';
+import { admit } from '#admission';
+import { handle, type Handled } from '#ledger';
+import { Context, metaOf } from '#service';
+import { timersAfter } from './timers.js';
+
+type Answer = Promise<Committed<ProcessEvent>>;
+
+@Controller()
+export class ProcessController {
+  constructor(private readonly context: Context) {}
+
+  @Answers(subjects.defineProcess)
+  async define({ data: { id, ...settings }, meta: call }: Request<ProcessSettings & { id: string }>): Answer {
+    const meta = metaOf(call);
+    const number = await this.context.ledger.number('process');
+    return this.order(id, { type: 'DefineProcess', meta, data: { ...settings, number, owner: meta.actor } }, true);
+  }
+
+  @Answers(subjects.reviseProcess)
+  revise({ data, meta }: Request<OnOne & { revision: number; change: Partial<ProcessSettings> }>): Answer {
+    const { id, ...order } = data;
+    return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order });
+  }
+
+  @Answers(subjects.enableProcess)
+  enable({ data: { id, any }, meta }: Request<OnOne>): Answer {
+    return this.order(id, { type: 'EnableProcess', meta: metaOf(meta), data: { any } });
+  }
+
+  @Answers(subjects.disableProcess)
+  disable({ data, meta }: Request<OnOne & { reason: string | null; until: string | null }>): Answer {
+    const { id, ...order } = data;
+    return this.order(id, { type: 'DisableProcess', meta: metaOf(meta), data: order });
+  }
+
+  @Answers(subjects.retireProcess)
+  retire({ data: { id, any }, meta }: Request<OnOne>): Answer {
+    return this.order(id, { type: 'RetireProcess', meta: metaOf(meta), data: { any } });
+  }
+
+  /** Requests a run by hand: of the process as it is now, enabled or not. */
+  @Answers(subjects.runProcess)
+  async run({ data, meta: call }: Request<OnOne & { run: string; parameters: Record<string, unknown> | null }>): Promise<Committed<RunEvent>> {
+    const { ledger } = this.context;
+    const meta = metaOf(call);
+    const history = await ledger.read(`process-${data.id}`);
+    const state = fold(process, history as unknown as ProcessEvent[]);
+    const mine = data.any || state.owner === meta.actor;
+    if (!state.settings || state.status === 'retired' || !mine) throw noSuchProcess();
+    const { name, action, policies } = state.settings;
+    const number = await ledger.number('run');
+    const of = { id: data.id, number: state.number, name, revision: state.revision };
+    const born = { number, name, process: of, action, policies, owner: meta.actor, parameters: data.parameters };
+    return admit(ledger, data.run, { ...born, batch: null, scheduledFor: null, retryOf: null, payload: null }, meta);
+  }
+
+  private order(id: string, command: ProcessCommand, creating = false): Promise<Handled<ProcessEvent>> {
+    const { ledger, log } = this.context;
+    log.debug({ process: id, command: command.type }, 'process command');
+    return handle(ledger, process, id, command, {
+      creating,
+      alongside: (events, state, version) => timersAfter(id, state, version, events),
+    });
+  }
+}

@@ -1,0 +1,75 @@
+import {
+  defaultPriority,
+  jitterOf,
+  run,
+  type Action,
+  type Meta,
+  type Overlap,
+  type RunEvent,
+  type RunEventOf,
+} from '#domain';
+import { handle, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
+
+export type Birth = RunEventOf<'RunRequested'>['data'];
+
+/** What the executor needs to run it, kept in the queue row so that a claim reads no stream. */
+export interface Work {
+  name: string;
+  number: number;
+  action: Action;
+  policies: Birth['policies'];
+  process: { id: string; name: string } | null;
+  scheduledFor: string | null;
+  owner: string;
+}
+
+/** The queue row of a run that has just been requested. */
+function queued(runId: string, birth: Birth, meta: Meta): Alongside {
+  const { name, number, action, policies, process, scheduledFor, owner, priority } = birth;
+  const work: Work = { name, number, action, policies, scheduledFor, owner, process: process && { id: process.id, name: process.name } };
+  const row = {
+    run: runId,
+    process: process?.id ?? null,
+    owner,
+    priority,
+    readyAt: scheduledFor && readyAt(runId, birth),
+    overlap: overlapOf(birth),
+    weight: action.kind === 'noop' ? 0 : 1,
+    correlation: meta.correlationId,
+    work,
+  };
+  return { queue_add: [row] };
+}
+
+export type Born = Omit<Birth, 'requestedAt' | 'priority'>;
+
+const priorityOf = ({ policies }: Born) => policies.priority ?? defaultPriority;
+
+/** A run asked for by hand: repeats of the order answer the first one's events. */
+export function admit(ledger: Ledger, runId: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
+  const command = { type: 'RequestRun' as const, meta, data: { ...born, priority: priorityOf(born) } };
+  return handle(ledger, run, runId, command, {
+    creating: true,
+    alongside: ([event]) => (event?.type === 'RunRequested' ? queued(runId, event.data, meta) : {}),
+  });
+}
+
+/** A run's birth as one append, for whoever makes many or ties conditions to them: the clock, a batch, a workflow. */
+export function birth(runId: string, born: Born, meta: Meta): Append {
+  const data: Birth = { ...born, priority: priorityOf(born), requestedAt: meta.now };
+  const event: RunEvent = { type: 'RunRequested', data };
+  return { stream: `run-${runId}`, expected: 0, events: [event], meta, alongside: queued(runId, data, meta) };
+}
+
+/** Unless it says otherwise a scheduled fire gives way to a run that has not ended; a run asked for by hand always runs. */
+function overlapOf({ scheduledFor, policies }: Birth): Overlap {
+  return scheduledFor ? (policies.overlap ?? 'skip') : 'allow';
+}
+
+/** Jitter is a function of the run's id, so that every scheduler comes to the same instant. */
+function readyAt(runId: string, { scheduledFor, policies }: Birth): string {
+  const spread = jitterOf(policies);
+  const due = Date.parse(scheduledFor!);
+  if (spread === 0) return scheduledFor!;
+  return new Date(due + (Number.parseInt(runId.slice(0, 8), 16) % (spread + 1))).toISOString();
+}

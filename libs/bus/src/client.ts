@@ -1,0 +1,65 @@
+import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
+import { type Calls, type Outcome } from './calls.js';
+import { Malformed, openAnswer, seal } from './envelope.js';
+import { type BusPorts } from './options.js';
+import { type AnySubject } from './subject.js';
+import { busDown } from './unavailable.js';
+import { type Wire } from './wire.js';
+
+type Callback = (packet: WritePacket) => void;
+
+/** Nest's client over either wire. Its patterns are `Subject`s, its data the text of `Request`s. */
+export class BusClient extends ClientProxy {
+  constructor(
+    private readonly wire: Wire,
+    private readonly calls: Calls,
+    private readonly ports: BusPorts,
+  ) {
+    super();
+  }
+
+  /** Asked before every call: a call never waits for a connection. */
+  async connect(): Promise<void> {
+    if (!this.wire.stats().connected) throw busDown();
+  }
+
+  close(): void {
+    this.calls.failAll(busDown);
+  }
+
+  unwrap<T>(): T {
+    return this.wire as T;
+  }
+
+  protected override publish(packet: ReadPacket<string>, callback: Callback): () => void {
+    const subject: AnySubject = packet.pattern;
+    const wireName = this.ports.wireName(subject.name);
+    const timeoutMs = subject.timeoutMs ?? this.ports.defaultTimeoutMs;
+    const id = this.calls.open(subject, wireName, timeoutMs, (outcome) => void this.answer(outcome, callback));
+    void this.carry(id, wireName, packet.data);
+    return () => undefined;
+  }
+
+  protected override dispatchEvent<T>(): Promise<T> {
+    throw new Error('Events are rung with Bus.ring');
+  }
+
+  private async carry(id: number, wireName: string, request: string): Promise<void> {
+    try {
+      const text = await seal(request, this.ports.payloads);
+      if (this.calls.isOpen(id)) this.wire.request(wireName, text, id);
+    } catch (error) {
+      this.calls.settle(id, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  private async answer(outcome: Outcome, callback: Callback): Promise<void> {
+    if (typeof outcome !== 'string') return callback({ err: outcome });
+    try {
+      callback({ response: await openAnswer(outcome, this.ports.payloads), isDisposed: true });
+    } catch (err) {
+      if (err instanceof Malformed) this.ports.counts.malformed++;
+      callback({ err });
+    }
+  }
+}

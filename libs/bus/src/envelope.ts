@@ -1,0 +1,74 @@
+/** The shapes that travel, as JSON text, the same on both transports. */
+import { Refusal, type RefusalShape } from '#domain';
+import { type PayloadStore } from './payloads.js';
+import { type Request } from './subject.js';
+
+/** NATS refuses 1 MiB; well below it, a message does not hold up its neighbours. */
+export const largestMessage = 256 * 1024;
+
+/** A bug in another service: its own log has the error, under this correlation id. */
+export class RemoteBug extends Error {
+  constructor(readonly correlationId: string) {
+    super(`A service failed; its log tells why (${correlationId})`);
+    this.name = 'RemoteBug';
+  }
+}
+
+/** Bytes from the bus that this code did not write. */
+export class Malformed extends Error {
+  constructor() {
+    super('A malformed message came over the bus');
+    this.name = 'Malformed';
+  }
+}
+
+export function isLarge(text: string): boolean {
+  if (text.length * 3 <= largestMessage) return false;
+  return text.length > largestMessage || Buffer.byteLength(text) > largestMessage;
+}
+
+/** What goes on the wire for this text. */
+export async function seal(text: string, payloads: PayloadStore): Promise<string> {
+  return isLarge(text) ? JSON.stringify({ ref: await payloads.put(text) }) : text;
+}
+
+export function answerText(answer: { ok: unknown } | { refusal: RefusalShape } | { bug: string }): string {
+  return JSON.stringify(answer);
+}
+
+export async function openRequest(text: string, payloads: PayloadStore): Promise<Request<unknown>> {
+  const frame = await open(text, payloads);
+  const { meta } = frame;
+  if (!isRecord(meta) || typeof meta.correlationId !== 'string' || typeof meta.actor !== 'string')
+    throw new Malformed();
+  return frame as unknown as Request<unknown>;
+}
+
+/** The answer, or what the other side threw. */
+export async function openAnswer(text: string, payloads: PayloadStore): Promise<unknown> {
+  const frame = await open(text, payloads);
+  if (typeof frame.bug === 'string') throw new RemoteBug(frame.bug);
+  if (isRecord(frame.refusal)) throw Refusal.from(frame.refusal as unknown as RefusalShape);
+  return frame.ok;
+}
+
+export function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Malformed();
+  }
+}
+
+async function open(text: string, payloads: PayloadStore): Promise<Record<string, unknown>> {
+  const frame = parse(text);
+  if (!isRecord(frame)) throw new Malformed();
+  if (typeof frame.ref !== 'string') return frame;
+  const whole = parse(await payloads.take(frame.ref));
+  if (!isRecord(whole)) throw new Malformed();
+  return whole;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,43 @@
+export { Answers } from './answers.js';
+export { Bus, type BusStats, createInProcessBus, createNatsBus, type InProcessOptions } from './bus.js';
+export { correlation } from './correlation.js';
+export { RemoteBug } from './envelope.js';
+export { InProcessExchange } from './in-process.js';
+export { type BusLog, type BusOptions } from './options.js';
+export { type PayloadDatabase, payloadMigrationSql, type PayloadStore, PostgresPayloads } from './payloads.js';
+export { type NatsUser, natsUsers } from './permissions.js';
+export {
+  type AnyBell,
+  type AnySubject,
+  type Bell,
+  bell,
+  type CallMeta,
+  command,
+  query,
+  type Request,
+  type ServiceName,
+  serviceNames,
+  type Subject,
+  type SubjectSettings,
+} from './subject.js';
+export {
+  bells,
+  type Committed,
+  type EventFilter,
+  type EventMessage,
+  type Flushed,
+  type LiveOutput,
+  type OnOne,
+  type OutputChunk,
+  type Page,
+  type Paged,
+  type ProcessFilter,
+  type ProcessListed,
+  type RequestRun,
+  type RunFilter,
+  type Seen,
+  type Session,
+  type SignedIn,
+  subjects,
+  type UserCard,
+} from './subjects.js';

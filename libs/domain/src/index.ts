@@ -1,0 +1,36 @@
+export { type Decider, type DomainEvent, type Meta, fold } from './decider.js';
+export { Refusal, type RefusalKind, type RefusalShape } from './refusal.js';
+export { derivedId, eventId, isId, newId, scheduledRunId, streamParts } from './ids.js';
+export { text } from './text.js';
+export { duration, parseDuration } from './duration.js';
+export { type Action, type ActionKind, type ActionOf, action } from './action/action.js';
+export { environment } from './action/command.js';
+export {
+  type Overlap,
+  type Policies,
+  attemptsOf,
+  catchUpWindowOf,
+  defaultPriority,
+  jitterOf,
+  policies,
+  retryDelayAfter,
+  timeoutOf,
+} from './policies.js';
+export { type Outcome, type Run, type RunCommand, type RunStatus, isOver, run, runStatuses } from './run/run.js';
+export {
+  type OutputSummary,
+  type RunEvent,
+  type RunEventOf,
+  type RunEventType,
+  type RunRequested,
+} from './run/run.events.js';
+export { type RunRow, foldRun } from './run/run.row.js';
+export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
+export { type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
+export { type ProcessRow, foldProcess } from './process/process.row.js';
+export { trigger } from './process/trigger.js';
+export { type User, type UserCommand, user } from './user/user.js';
+export { type UserEvent } from './user/user.events.js';
+export { type Right, type Role, may, rights, rightsOf, roles } from './user/role.js';
+export { CronError, describeCron, parseCron } from './cron.js';
+export { session, type SessionCommand, type SessionEvent } from './session/session.js';

@@ -1,0 +1,25 @@
+import type { Action } from '../action/action.js';
+import type { Policies } from '../policies.js';
+
+/** When a process runs by itself. `zone` is an IANA name. */
+export interface CronTrigger {
+  cron: string;
+  zone: string;
+}
+export type Trigger = CronTrigger;
+
+/** Everything that a revision fixes. */
+export interface ProcessSettings {
+  name: string;
+  description: string | null;
+  action: Action;
+  triggers: Trigger[];
+  policies: Policies;
+}
+
+export type ProcessEvent =
+  | { type: 'ProcessDefined'; data: ProcessSettings & { number: number; owner: string; by: string; at: string } }
+  | { type: 'ProcessRevised'; data: ProcessSettings & { revision: number; by: string; at: string } }
+  | { type: 'ProcessEnabled'; data: { by: string; at: string } }
+  | { type: 'ProcessDisabled'; data: { by: string; at: string; reason: string | null; until: string | null } }
+  | { type: 'ProcessRetired'; data: { by: string; at: string } };

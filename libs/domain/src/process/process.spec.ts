@@ -1,0 +1,176 @@
+import { describe, expect, test } from '@jest/globals';
+import { given } from '#testing';
+import { type Meta } from '../decider.js';
+import { type ProcessEvent, type ProcessSettings } from './process.events.js';
+import { process, type ProcessCommand } from './process.js';
+import { trigger } from './trigger.js';
+
+const now = '2026-05-01T10:00:09.000Z';
+const meta = (actor = 'ann'): Meta => ({ now, actor, correlationId: 'c', commandId: 'o' });
+const stamp = { by: 'ann', at: now };
+
+const settings: ProcessSettings = {
+  ...{ name: 'nightly', description: 'all of it', action: { kind: 'noop' }, policies: { timeout: '1h' } },
+  triggers: [{ cron: '0 2 * * *', zone: 'UTC' }],
+};
+const before = { by: 'ann', at: '2026-05-01T09:00:00.000Z' };
+const defined: ProcessEvent = {
+  type: 'ProcessDefined',
+  data: { ...settings, number: 3, owner: 'ann', ...before },
+};
+const revised: ProcessEvent = { type: 'ProcessRevised', data: { ...settings, name: 'daily', revision: 2, ...before } };
+const enabled: ProcessEvent = { type: 'ProcessEnabled', data: before };
+const disabled = (until: string | null = null): ProcessEvent => ({
+  type: 'ProcessDisabled',
+  data: { reason: 'holiday', until, ...before },
+});
+const retired: ProcessEvent = { type: 'ProcessRetired', data: before };
+
+const define: ProcessCommand = { type: 'DefineProcess', meta: meta(), data: { ...settings, number: 3, owner: 'ann' } };
+const revise = (revision: number, change: Partial<ProcessSettings>): ProcessCommand => ({
+  type: 'ReviseProcess',
+  meta: meta(),
+  data: { any: false, revision, change },
+});
+const enable: ProcessCommand = { type: 'EnableProcess', meta: meta(), data: { any: false } };
+const disable = (until: string | null = null): ProcessCommand => ({
+  type: 'DisableProcess',
+  meta: meta(),
+  data: { any: false, reason: 'holiday', until },
+});
+const retire: ProcessCommand = { type: 'RetireProcess', meta: meta(), data: { any: false } };
+const orders = [revise(1, {}), enable, disable(), retire];
+const by = (actor: string, any: boolean, order: ProcessCommand): ProcessCommand =>
+  order.type === 'ReviseProcess'
+    ? { ...order, meta: meta(actor), data: { ...order.data, any } }
+    : { type: 'RetireProcess', meta: meta(actor), data: { any } };
+
+describe('define', () => {
+  test('a process is defined with all of its settings', () => {
+    given(process, [])
+      .when(define)
+      .then([{ type: 'ProcessDefined', data: { ...settings, number: 3, owner: 'ann', ...stamp } }]);
+  });
+
+  test('a repeat adds nothing', () => {
+    given(process, [defined]).when(define).then([]);
+    given(process, [defined, retired]).when(define).then([]);
+  });
+});
+
+describe('who may', () => {
+  test.each(orders)('there is nothing to touch: $type', (order) => {
+    given(process, []).when(order).thenRefused('not-found', 'PROCESS_NOT_FOUND');
+    given(process, [defined, retired]).when(order).thenRefused('not-found', 'PROCESS_NOT_FOUND');
+  });
+
+  test('another’s process looks like none', () => {
+    given(process, [defined])
+      .when(by('eve', false, retire))
+      .thenRefused('not-found', 'PROCESS_NOT_FOUND');
+    given(process, [defined])
+      .when(by('eve', false, revise(9, {})))
+      .thenRefused('not-found', 'PROCESS_NOT_FOUND');
+  });
+
+  test('who may touch everybody’s does it in his own name, and the owner stays', () => {
+    const events: ProcessEvent[] = [
+      { type: 'ProcessRevised', data: { ...settings, name: 'x', revision: 2, by: 'root', at: now } },
+    ];
+    given(process, [defined])
+      .when(by('root', true, revise(1, { name: 'x' })))
+      .then(events);
+    expect([defined, ...events].reduce(process.evolve, process.initial).owner).toBe('ann');
+  });
+});
+
+describe('revise', () => {
+  test('what is not named stays; null is a value', () => {
+    given(process, [defined])
+      .when(revise(1, { name: 'daily', description: null }))
+      .then([
+        { type: 'ProcessRevised', data: { ...settings, name: 'daily', description: null, revision: 2, ...stamp } },
+      ]);
+    given(process, [defined, revised])
+      .when(revise(2, { triggers: [] }))
+      .then([{ type: 'ProcessRevised', data: { ...settings, name: 'daily', triggers: [], revision: 3, ...stamp } }]);
+  });
+
+  test.each([0, 1, 3])('of revision %i when 2 is the current one', (revision) => {
+    given(process, [defined, revised])
+      .when(revise(revision, { name: 'x' }))
+      .thenRefused('conflict', 'REVISION_STALE');
+  });
+
+  test('leaves it disabled, with the same end of the pause', () => {
+    const until = '2026-06-01T00:00:00.000Z';
+    const state = [defined, disabled(until), revised].reduce(process.evolve, process.initial);
+    expect(state).toMatchObject({ status: 'disabled', until, revision: 2 });
+  });
+});
+
+describe('enable and disable', () => {
+  test('enable', () => {
+    given(process, [defined, disabled()])
+      .when(enable)
+      .then([{ type: 'ProcessEnabled', data: stamp }]);
+    given(process, [defined]).when(enable).then([]);
+    given(process, [defined, disabled(), enabled]).when(enable).then([]);
+  });
+
+  test('disable, for good or until an instant', () => {
+    const until = '2026-06-01T00:00:00.000Z';
+    given(process, [defined])
+      .when(disable())
+      .then([{ type: 'ProcessDisabled', data: { reason: 'holiday', until: null, ...stamp } }]);
+    given(process, [defined, disabled()])
+      .when(disable(until))
+      .then([{ type: 'ProcessDisabled', data: { reason: 'holiday', until, ...stamp } }]);
+  });
+
+  test('disable again adds nothing', () => {
+    given(process, [defined, disabled()]).when(disable()).then([]);
+  });
+
+  test('enabling ends the pause’s end as well', () => {
+    const state = [defined, disabled('2026-06-01T00:00:00.000Z'), enabled].reduce(process.evolve, process.initial);
+    expect(state).toMatchObject({ status: 'enabled', until: null });
+  });
+});
+
+test('retire, enabled or not', () => {
+  given(process, [defined])
+    .when(retire)
+    .then([{ type: 'ProcessRetired', data: stamp }]);
+  given(process, [defined, disabled()])
+    .when(retire)
+    .then([{ type: 'ProcessRetired', data: stamp }]);
+});
+
+test('an event of a newer version is passed over', () => {
+  const state = process.evolve(process.initial, defined);
+  expect(process.evolve(state, JSON.parse('{"type":"ProcessBlessed","data":{}}'))).toEqual(state);
+});
+
+describe('a trigger', () => {
+  test('is in UTC unless it says otherwise', () => {
+    expect(trigger.parse({ cron: '0 2 * * *' })).toEqual({ cron: '0 2 * * *', zone: 'UTC' });
+    expect(trigger.parse({ cron: '@daily', zone: 'Europe/Vienna' })).toEqual({ cron: '@daily', zone: 'Europe/Vienna' });
+  });
+
+  test.each([
+    [{ cron: '' }, 'cron'],
+    [{ cron: '61 * * * *' }, 'cron'],
+    [{ cron: '0 0 30 2 *' }, 'cron'],
+    [{ cron: '0 2 * * *', zone: 'Mars/Olympus' }, 'cron'],
+    [{ cron: '0 2 * * *', zone: '' }, 'zone'],
+    [{ zone: 'UTC' }, 'cron'],
+  ])('%j is refused', (value, path) => {
+    const { error } = trigger.safeParse(value);
+    expect(error?.issues[0]?.path).toEqual([path]);
+  });
+
+  test('refuses what it does not know', () => {
+    expect(trigger.safeParse({ cron: '0 2 * * *', timezone: 'UTC' }).success).toBe(false);
+  });
+});

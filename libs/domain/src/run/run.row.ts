@@ -1,0 +1,86 @@
+import { type Action } from '../action/action.js';
+import { type Policies } from '../policies.js';
+import { type OutputSummary, type RunEvent } from './run.events.js';
+import { type RunStatus } from './run.js';
+
+/** A run as people ask for it: what the events so far come to. `run_view` holds one a run; surfaces shape it. */
+export interface RunRow {
+  id: string;
+  number: number;
+  name: string;
+  process: { id: string; number: number; name: string; revision: number } | null;
+  action: Action;
+  policies: Policies;
+  status: RunStatus;
+  reason: string | null;
+  attempt: number;
+  priority: number;
+  owner: string;
+  batch: string | null;
+  server: string | null;
+  scheduledFor: string | null;
+  requestedAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  ops: number;
+  progress: number | null;
+  message: string | null;
+  output: OutputSummary | null;
+  payload: unknown;
+}
+
+/** Folds one event into the row; a run's first event makes it. Pure, so a rebuild comes to the same row. */
+export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow | null {
+  if (event.type === 'RunRequested') return requested(id, event.data);
+  if (!row) return null;
+  switch (event.type) {
+    case 'RunHeld':
+      return { ...row, status: 'held', reason: event.data.reason };
+    case 'RunSkipped':
+      return { ...row, status: 'skipped', reason: event.data.reason, finishedAt: event.data.at };
+    case 'RunStarted': {
+      const { attempt, server, at } = event.data;
+      const past = { finishedAt: null, exitCode: null, signal: null, output: null, reason: null };
+      const fresh = { ...past, ops: 0, progress: null, message: null };
+      return { ...row, ...fresh, status: 'running', attempt, server, startedAt: at };
+    }
+    case 'RunProgressed': {
+      const { progress = row.progress, ops = row.ops, message = row.message } = event.data;
+      return { ...row, progress, ops, message };
+    }
+    case 'RunCancelRequested':
+      return row;
+    case 'RunSucceeded':
+      return { ...row, ...ended(event.data), status: 'succeeded', reason: null };
+    case 'RunFailed':
+      return { ...row, ...ended(event.data), status: 'failed', reason: event.data.reason };
+    case 'RunTimedOut':
+      return { ...row, ...ended(event.data), status: 'timed-out', reason: event.data.reason };
+    case 'RunCancelled':
+      return { ...row, ...ended(event.data), status: 'cancelled', reason: event.data.reason ?? 'cancelled' };
+    case 'RunLost':
+      return { ...row, status: 'lost', reason: event.data.reason, finishedAt: event.data.at };
+    case 'RunRetryScheduled':
+      return { ...row, status: 'queued', finishedAt: null };
+    case 'RunLateReported':
+      return row;
+    default:
+      event satisfies never;
+      return row;
+  }
+}
+
+function requested(id: string, data: Extract<RunEvent, { type: 'RunRequested' }>['data']): RunRow {
+  const { number, name, process, action, policies, priority, owner, batch, scheduledFor, requestedAt, payload } = data;
+  return {
+    ...{ id, number, name, process, action, policies, priority, owner, batch, scheduledFor, requestedAt, payload },
+    ...{ status: 'queued', reason: null, attempt: 0, server: null, startedAt: null, finishedAt: null },
+    ...{ exitCode: null, signal: null, ops: 0, progress: null, message: null, output: null },
+  };
+}
+
+function ended({ at, exitCode, signal, output }: Extract<RunEvent, { type: 'RunSucceeded' }>['data']) {
+  return { finishedAt: at, exitCode, signal, output };
+}

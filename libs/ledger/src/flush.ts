@@ -1,0 +1,162 @@
+import { type Pool } from 'pg';
+import { write, type Alongside, type Append, type Verdict, type Written } from './append.js';
+import { compose, verdictsOf, type Answer } from './flush-call.js';
+
+export interface Flushed {
+  first: string;
+  last: string;
+  /** Stream and type of each event of the flush; left out when it is long, or when a hook appended by itself. */
+  heads?: [stream: string, type: string][];
+}
+
+export interface Settled {
+  verdict: Verdict | null;
+  /** What the hooks said that this entry called: one answer a hook and flush, for all who called it. */
+  hooks: Record<string, unknown>;
+}
+
+interface Entry extends Written {
+  resolve(result: Settled): void;
+  reject(error: unknown): void;
+}
+
+const mostAppends = 2_000;
+const mostFlights = 2;
+/** How much must wait for a second flush to pay for its own commit. */
+const worthTwo = 64;
+const mostCharacters = 4_000_000;
+const mostHeads = 500;
+const triesOfDeadlock = 3;
+
+/**
+ * Group commit without a timer: what gathers while a flush is in flight goes out in the next. One append a stream and
+ * flush, so the function need not judge an append by its neighbours. When much waits, a second flush is made ready and
+ * parsed while the first holds the lock; never with a stream of the first, so a stream's appends keep their order.
+ */
+export class Flusher {
+  private waiting: Entry[] = [];
+  private readonly flying = new Set<string>();
+  private flights = 0;
+  private starting = false;
+  private idlers: (() => void)[] = [];
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly onFlushed: (flushed: Flushed, hooks: Record<string, unknown>) => void,
+  ) {}
+
+  append(append: Append): Promise<Settled> {
+    return this.enter(append, append.alongside ?? {});
+  }
+
+  /** Calls hooks under the ledger's lock with no append of the caller's own (the claim, a renewed watermark). */
+  call(alongside: Alongside): Promise<Settled> {
+    return this.enter(null, alongside);
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    if (this.flights === 0 && this.waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idlers.push(resolve));
+  }
+
+  private enter(append: Append | null, alongside: Alongside): Promise<Settled> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ ...write(append, alongside), resolve, reject });
+      if (this.flights === 0 || this.waiting.length >= worthTwo) this.start();
+    });
+  }
+
+  /** Leaves the current turn first, so that everything ordered in it shares the flush. */
+  private start(): void {
+    if (this.starting) return;
+    this.starting = true;
+    setImmediate(() => {
+      this.starting = false;
+      while (this.flights < mostFlights && this.waiting.length >= (this.flights === 0 ? 1 : worthTwo)) {
+        const taken = this.take(this.waiting.length >= 2 * worthTwo ? this.waiting.length >> 1 : mostAppends);
+        if (taken.length === 0) return;
+        void this.fly(taken);
+      }
+    });
+  }
+
+  private async fly(entries: Entry[]): Promise<void> {
+    this.flights++;
+    await this.attempt(entries);
+    this.flights--;
+    for (const { append } of entries) if (append) this.flying.delete(append.stream);
+    if (this.waiting.length > 0) this.start();
+    else if (this.flights === 0) this.idlers.splice(0).forEach((resolve) => resolve());
+  }
+
+  private take(most: number): Entry[] {
+    const taken: Entry[] = [];
+    const left: Entry[] = [];
+    let size = 0;
+    for (const entry of this.waiting) {
+      const stream = entry.append?.stream;
+      const free = stream === undefined || !this.flying.has(stream);
+      const fits = free && taken.length < Math.min(most, mostAppends) && size < mostCharacters;
+      (fits ? taken : left).push(entry);
+      if (!fits) continue;
+      if (stream !== undefined) this.flying.add(stream);
+      size += entry.size;
+    }
+    this.waiting = left;
+    return taken;
+  }
+
+  /** A call that raises is halved until the entry that made it raise stands alone. */
+  private async attempt(entries: Entry[]): Promise<void> {
+    let answer: Answer;
+    try {
+      answer = await this.send(entries);
+    } catch (error) {
+      if (entries.length === 1 || !isFaultOfData(error)) return entries.forEach((entry) => entry.reject(error));
+      const half = entries.length >> 1;
+      await this.attempt(entries.slice(0, half));
+      return this.attempt(entries.slice(half));
+    }
+    this.settle(entries, answer);
+  }
+
+  /** A deadlock with somebody who works outside the ledger's lock undid all of it: again. */
+  private async send(entries: Entry[]): Promise<Answer> {
+    const call = compose(entries);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await this.pool.query<{ answer: Answer }>(call)).rows[0]!.answer;
+      } catch (error) {
+        if (!/^40/.test(codeOf(error)) || attempt === triesOfDeadlock) throw error;
+      }
+    }
+  }
+
+  private settle(entries: Entry[], answer: Answer): void {
+    const { first, last } = answer;
+    const called = answer.hooks ?? {};
+    const verdicts = verdictsOf(entries, answer);
+    entries.forEach(({ rows, resolve }, n) => {
+      const mine = new Set(rows.map(([hook]) => hook));
+      const hooks = Object.fromEntries(Object.entries(called).filter(([hook]) => mine.has(hook)));
+      resolve({ verdict: verdicts[n]!, hooks });
+    });
+    if (first === null || last === null) return;
+    const heads = headsOf(verdicts, Number(BigInt(last) - BigInt(first)) + 1);
+    this.onFlushed({ first: String(first), last: String(last), ...(heads ? { heads } : {}) }, called);
+  }
+}
+
+function headsOf(verdicts: (Verdict | null)[], all: number): [string, string][] | undefined {
+  if (all > mostHeads) return undefined;
+  const heads = verdicts.flatMap((verdict) =>
+    verdict?.verdict === 'appended' ? verdict.events.map(({ stream, type }): [string, string] => [stream, type]) : [],
+  );
+  return heads.length === all ? heads : undefined;
+}
+
+const codeOf = (error: unknown) => String((error as { code?: unknown }).code ?? '');
+
+/** Class 22 and 23 and the like: the data's fault, so a neighbour may still be good. A lost connection is nobody's. */
+const isFaultOfData = (error: unknown) => /^(21|22|23|P0|54|42)/.test(codeOf(error));

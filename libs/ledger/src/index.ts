@@ -1,0 +1,12 @@
+export { type Alongside, type Append, type Verdict, keptMeta } from './append.js';
+export { type Flushed } from './flush.js';
+export { Ledger, type LedgerOptions, isStoreAway, withStore } from './ledger.js';
+export { type Numbered } from './numbers.js';
+export { type EventMeta, type Lifts, type StoredEvent } from './stored.js';
+export { type HandleOptions, type Handled, handle } from './handle.js';
+export { type Projection, type Target } from './projection.js';
+export { Follower, type FollowOptions, inTransaction } from './follow.js';
+export { type RebuildOptions, rebuild } from './rebuild.js';
+export { type Verification, verify } from './verify.js';
+export { Gatherer } from './gather.js';
+export { ledgerMigrations } from './migrations/migrations.js';

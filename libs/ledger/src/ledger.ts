@@ -1,0 +1,97 @@
+import { type Pool } from 'pg';
+import { Refusal } from '#domain';
+import { type Alongside, type Append, type Verdict } from './append.js';
+import { Flusher, type Flushed } from './flush.js';
+import { columns, stored, type EventColumns, type Lifts, type StoredEvent } from './stored.js';
+import { Gatherer } from './gather.js';
+import { Numbers, type Numbered } from './numbers.js';
+
+export interface LedgerOptions {
+  lifts?: Lifts;
+  /** Called after each commit: ring the bell here. Must not throw. */
+  onFlushed?: (flushed: Flushed, hooks: Record<string, unknown>) => void;
+}
+
+/** The event store of one process: appends gather into group commits, reads of streams gather into one query. */
+export class Ledger {
+  private readonly flusher: Flusher;
+  private readonly streams: Gatherer<string, StoredEvent[]>;
+  private readonly numbers: Numbers;
+  private readonly lifts: Lifts;
+
+  constructor(
+    readonly pool: Pool,
+    { lifts = {}, onFlushed = () => {} }: LedgerOptions = {},
+  ) {
+    this.lifts = lifts;
+    this.flusher = new Flusher(pool, onFlushed);
+    this.streams = new Gatherer((names) => this.readStreams(names));
+    this.numbers = new Numbers(pool);
+  }
+
+  /** Appends and answers the verdict; throws only when the store itself failed. */
+  async append(append: Append): Promise<{ verdict: Verdict; hooks: Record<string, unknown> }> {
+    const { verdict, hooks } = await withStore(() => this.flusher.append(append));
+    return { verdict: verdict!, hooks };
+  }
+
+  /** Calls registered functions under the lock, in the next flush; answers what each said. */
+  async call(alongside: Alongside): Promise<Record<string, unknown>> {
+    return (await withStore(() => this.flusher.call(alongside))).hooks;
+  }
+
+  /** A stream's events, oldest first; `[]` when there is none. */
+  read(stream: string): Promise<StoredEvent[]> {
+    return withStore(() => this.streams.get(stream));
+  }
+
+  /** The next integer for something that clients know by number; never given twice, gaps are normal. */
+  number(of: Numbered): Promise<number> {
+    return withStore(() => this.numbers.next(of));
+  }
+
+  /** Events with `position > after`, oldest first, at most `limit`. */
+  async readFrom(after: string | bigint, limit: number): Promise<StoredEvent[]> {
+    const text = `select ${columns} from event where position > $1 order by position limit $2`;
+    const { rows } = await this.pool.query<EventColumns>({ name: 'ledger-from', text, values: [String(after), limit] });
+    return rows.map((row) => stored(row, this.lifts));
+  }
+
+  /** The newest position, `0` for an empty ledger. */
+  async head(): Promise<string> {
+    const { rows } = await this.pool.query<{ last: string }>('select last from block order by first desc limit 1');
+    return String(rows[0]?.last ?? 0);
+  }
+
+  /** Waits until everything handed in is on disk. */
+  drained(): Promise<void> {
+    return this.flusher.idle();
+  }
+
+  private async readStreams(names: string[]): Promise<Map<string, StoredEvent[]>> {
+    const text = `select ${columns} from event where stream = any($1) order by stream, version`;
+    const { rows } = await this.pool.query<EventColumns>({ name: 'ledger-streams', text, values: [names] });
+    const found = new Map<string, StoredEvent[]>(names.map((name) => [name, []]));
+    for (const row of rows) found.get(row.stream)?.push(stored(row, this.lifts));
+    return found;
+  }
+}
+
+/** The store being away is an answer to the caller, not a bug; what the data did wrong is passed on as it is. */
+export async function withStore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isStoreAway(error)) throw error;
+    throw new Refusal('unavailable', 'STORE_UNAVAILABLE', 'The database does not answer; try again', String((error as Error).message));
+  }
+}
+
+/** No server, a lost connection, a shutdown or recovery, a full disk, too many connections, a timeout. */
+export function isStoreAway(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === 'string' && /^(08|53|57|58|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND)/.test(code)) return true;
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(
+    String(message),
+  );
+}

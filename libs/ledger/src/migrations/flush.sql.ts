@@ -1,0 +1,182 @@
+/**
+ * The one door. `ledger_append` judges each append under the ledger's lock and inserts what is valid; `ledger_flush`
+ * takes the lock, appends, and calls the registered functions whose rows came along, in their order.
+ */
+export const flushSql = String.raw`
+create table ledger_hook (
+  name text primary key,
+  function text not null,
+  ordinal integer not null
+);
+
+-- One element an event: append ns (0, 1, 2 ... without gaps), its event indexes (from 0), and so on; expected null means "whatever it is".
+-- One append a stream. requires: [{n, stream, version}]: append n holds only while that other stream is at that version.
+-- refused: [[n, 'duplicate' | 'conflict' | 'stale', position, version]]; the rest got first, first + 1 ... in the order given.
+-- based: [[n, version]], what the streams of unconditional appends stood at. no: the ns that were refused.
+create function ledger_append(
+  ns integer[], indexes integer[], streams text[], expected integer[], ids uuid[], types text[], schemas smallint[],
+  datas text[], metas text[], requires json, at timestamptz,
+  out first bigint, out last bigint, out refused json, out based json, out no integer[]
+) language plpgsql
+-- The plan is made when the table may still be empty, and kept: it must be the one for a big table.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+as $$
+declare
+  head bigint;
+  before bytea;
+  broken integer[] := '{}';
+  versions integer[];
+  verdicts integer[];
+  recorded numeric := extract(epoch from at);
+begin
+  select b.last, b.hash into head, before from block b order by b.first desc limit 1;
+  head := coalesce(head, 0);
+  before := coalesce(before, ''::bytea);
+  if requires is not null then
+    select coalesce(array_agg(r.n), '{}') into broken
+    from json_to_recordset(requires) as r(n integer, stream text, version integer)
+    where r.version <> coalesce((select max(e.version) from event e where e.stream = r.stream collate "C"), 0);
+  end if;
+
+  with judged as materialized (
+    select a.n, a.expected, coalesce(now.version, 0) as version, again.position,
+      case
+        when again.position is not null then 1
+        when coalesce(now.version, 0) <> coalesce(a.expected, now.version, 0) then 2
+        when a.n = any (broken) then 3
+        else 0
+      end as verdict
+    from unnest(ns, indexes, streams, expected, ids) as a(n, i, stream, expected, id)
+    left join lateral (
+      select e.version from event e where e.stream = a.stream collate "C" order by e.version desc limit 1
+    ) now on true
+    left join lateral (
+      select e.position from event e where e.stream = a.stream collate "C" and e.version <= 50 and e.id = a.id
+      union all
+      select e.position from event e where e.stream = a.stream collate "C" and e.version > 50 and e.id = a.id
+      limit 1
+    ) again on now.version is not null
+    where a.i = 0
+  )
+  select array_agg(j.version order by j.n), array_agg(j.verdict order by j.n), array_agg(j.n) filter (where j.verdict > 0),
+    json_agg(json_build_array(j.n, (array['duplicate', 'conflict', 'stale'])[j.verdict], j.position, j.version))
+      filter (where j.verdict > 0),
+    json_agg(json_build_array(j.n, j.version)) filter (where j.verdict = 0 and j.expected is null)
+  into versions, verdicts, no, refused, based from judged j;
+
+  with numbered as (
+    select head + row_number() over (order by a.place) as position, a.id, a.stream, versions[a.n + 1] + a.i + 1 as version,
+      a.type, a.schema, a.data, a.meta
+    from unnest(ns, indexes, streams, ids, types, schemas, datas, metas) with ordinality
+      as a(n, i, stream, id, type, schema, data, meta, place)
+    where verdicts[a.n + 1] = 0
+  ), inserted as (
+    insert into event (position, id, stream, version, type, schema, data, meta, digest, recorded_at)
+    select v.position, v.id, v.stream, v.version, v.type, v.schema, v.data::json, v.meta::json,
+      event_digest(v.position, v.id, v.stream, v.version, v.type, v.schema, v.data, v.meta, recorded), at
+    from numbered v
+    returning event.position, event.digest
+  ), chained as (
+    insert into block (first, last, previous, hash)
+    select min(p.position), max(p.position), before, sha256(before || string_agg(p.digest, ''::bytea order by p.position))
+    from inserted p having count(*) > 0
+    returning block.first, block.last
+  )
+  select c.first, c.last into ledger_append.first, ledger_append.last from chained c;
+end $$;
+
+-- For a hook that appends by itself: [{stream, expected, id, type, schema, data, meta}], each an append of one event.
+create function ledger_append(batch json, requires json, at timestamptz, out first bigint, out last bigint, out refused json)
+language sql as $$
+  select a.first, a.last, a.refused from (
+    select array_agg(x.n::integer - 1) as ns, array_agg(0) as indexes, array_agg(x.stream) as streams, array_agg(x.expected) as expected,
+      array_agg(x.id) as ids, array_agg(x.type) as types, array_agg(x.schema) as schemas, array_agg(x.data) as datas,
+      array_agg(x.meta) as metas
+    from rows from (json_to_recordset(batch) as (stream text, expected integer, id uuid, type text, schema smallint, data text, meta text))
+      with ordinality as x(stream, expected, id, type, schema, data, meta, n)
+  ) b, ledger_append(b.ns, b.indexes, b.streams, b.expected, b.ids, b.types, b.schemas, b.datas, b.metas, requires, at) a
+$$;
+
+-- Columns as text with one line a value, since a line needs no parsing and JSON has no raw line feed; the rest as above.
+-- alongside: {"<hook>": <rows>}; a hook is a function (rows json, refused integer[], at timestamptz) returns json and
+-- must leave out rows whose n was refused. Answers {first, last, base, refused, based, hooks: {"<hook>": <its answer>}}:
+-- first and last of all that the flush appended, hooks included; base: first of the batch itself.
+create function ledger_flush(
+  ns integer[], indexes integer[], streams text, expected integer[], ids text, types text, schemas smallint[],
+  datas text, metas text, requires json, alongside json
+) returns json language plpgsql as $$
+declare
+  at timestamptz;
+  head bigint;
+  reached bigint;
+  appended record;
+  hook record;
+  answer json;
+  answers json[] := '{}';
+  names text[] := '{}';
+begin
+  perform pg_advisory_xact_lock(7265001);
+  at := clock_timestamp();
+  select coalesce(max(b.last), 0) into head from block b where b.first = (select max(c.first) from block c);
+  select a.* into appended from ledger_append(ns, indexes, string_to_array(streams, e'\n'), expected,
+    string_to_array(ids, e'\n')::uuid[], string_to_array(types, e'\n'), schemas, string_to_array(datas, e'\n'),
+    string_to_array(metas, e'\n'), requires, at) a;
+  reached := coalesce(appended.last, head);
+  if alongside is not null then
+    for hook in
+      select h.name, h.function, a.key, a.value as rows
+      from json_each(alongside) a left join ledger_hook h on h.name = a.key order by h.ordinal, h.name
+    loop
+      if hook.name is null then raise exception 'there is no ledger hook %', hook.key; end if;
+      execute format('select %s($1, $2, $3)', hook.function) into answer
+        using hook.rows, coalesce(appended.no, '{}'::integer[]), at;
+      names := array_append(names, hook.name);
+      answers := array_append(answers, answer);
+    end loop;
+    select coalesce(max(b.last), 0) into reached from block b where b.first = (select max(c.first) from block c);
+  end if;
+  return json_build_object('first', case when reached > head then head + 1 end, 'last', case when reached > head then reached end,
+    'base', appended.first, 'refused', appended.refused, 'based', appended.based, 'hooks',
+    (select json_object_agg(n, a) from unnest(names, answers) as x(n, a) where a is not null));
+end $$;
+
+create table idempotency_key (
+  actor text not null,
+  key text not null,
+  hash text not null,
+  stream text not null,
+  command text not null,
+  created_at timestamptz not null,
+  primary key (actor, key)
+);
+
+-- A key that is taken raises: of two orders with one key only one may be carried out, whatever streams they name.
+create function ledger_keep_keys(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  insert into idempotency_key (actor, key, hash, stream, command, created_at)
+  select r.actor, r.key, r.hash, r.stream, r.command, at
+  from json_to_recordset(rows) as r(n integer, actor text, key text, hash text, stream text, command text)
+  where r.n <> all (refused);
+  select null::json;
+$$;
+insert into ledger_hook values ('idempotency', 'ledger_keep_keys', 10);
+
+-- epoch counts the rebuilds: who applied to a table that was since exchanged must look anew.
+create table checkpoint (
+  name text primary key,
+  position bigint not null,
+  epoch integer not null default 0
+);
+
+create table parked (
+  name text not null,
+  stream text not null,
+  position bigint not null,
+  error text not null,
+  parked_at timestamptz not null default clock_timestamp(),
+  primary key (name, stream)
+);
+
+create sequence process_number increment 10;
+create sequence run_number increment 100;
+create sequence user_number increment 10;
+`;

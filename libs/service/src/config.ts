@@ -1,0 +1,74 @@
+import { availableParallelism, hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+
+const ports = z
+  .string()
+  .transform((list) => list.split(',').map(Number))
+  .pipe(z.array(z.int().min(0).max(65_535)).min(1));
+const count = (otherwise: number, min: number, max: number) =>
+  z.string().default(String(otherwise)).transform(Number).pipe(z.int().min(min).max(max));
+const list = (separator: string) =>
+  z
+    .string()
+    .default('')
+    .transform((value) => value.split(separator).filter(Boolean));
+const yes = (otherwise: 'true' | 'false') =>
+  z
+    .enum(['true', 'false', 'on', 'off'])
+    .default(otherwise)
+    .transform((value) => value === 'true' || value === 'on');
+
+/** Every setting there is; `docs/configuration.md` lists them for people. An empty one is an unset one. */
+const settings = z.object({
+  PORT: ports.default([8000]),
+  HOST: z.string().default('127.0.0.1'),
+  RUNLEDGER_DATA: z.string().default('.runledger'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  NATS_URL: z.url({ protocol: /^(nats|tls)$/ }).optional(),
+  RUNLEDGER_INSTANCE: z.string().regex(/^[\w-]{1,32}$/).default('1'),
+  RUNLEDGER_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
+  RUNLEDGER_ADMIN_EMAIL: z.email().default('admin@example.com'),
+  RUNLEDGER_ADMIN_PASSWORD: z.string().min(8).max(1_024).optional(),
+  RUNLEDGER_ALLOWED_ORIGINS: list(','),
+  RUNLEDGER_ALLOWED_ROOTS: list(':'),
+  RUNLEDGER_JOBS_PREFIX: z.string().regex(/^(\/[\w.-]+)+$/).default('/api/v1'),
+  RUNLEDGER_RATE_LIMITS: yes('true'),
+  RUNLEDGER_RATE_AUTH_PER_MINUTE: count(5, 1, 100_000),
+  RUNLEDGER_TOKEN_MINUTES: count(24 * 60, 1, 60 * 24 * 365),
+  RUNLEDGER_EXECUTOR_SLOTS: count(8 * availableParallelism(), 1, 10_000),
+  RUNLEDGER_EXECUTOR_NAME: z.string().regex(/^[\w.-]{1,64}$/).default(hostname()),
+  RUNLEDGER_KILL_GRACE_SECONDS: count(10, 0, 3_600),
+  RUNLEDGER_EXECUTOR_ON_STOP: z.enum(['keep', 'end']).default('keep'),
+  RUNLEDGER_OUTPUT_LIMIT: count(10 * 1_048_576, 65_536, 1_073_741_824),
+  RUNLEDGER_POOL: count(8, 2, 100),
+  RUNLEDGER_METRICS_PORT: count(0, 0, 65_535),
+  RUNLEDGER_METRICS_TOKEN: z.string().min(16).optional(),
+  RUNLEDGER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  NODE_ENV: z.string().default('development'),
+});
+
+export type Settings = z.infer<typeof settings>;
+export interface Config extends Settings {
+  production: boolean;
+  /** Absolute. */
+  dataDir: string;
+}
+
+export class ConfigError extends Error {}
+
+/** Reads and checks the environment once; says every fault at once, by name. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = settings.safeParse(given);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path: [name], message }) => `${String(name)}: ${message}`);
+    throw new ConfigError(`Settings that cannot be used: ${faults.join('; ')}`);
+  }
+  const config = parsed.data;
+  const production = config.NODE_ENV === 'production';
+  if (production && !config.RUNLEDGER_RATE_LIMITS) {
+    throw new ConfigError('RUNLEDGER_RATE_LIMITS=off is refused while NODE_ENV is production');
+  }
+  return { ...config, production, dataDir: path.resolve(config.RUNLEDGER_DATA) };
+}

@@ -1,0 +1,18 @@
+import { type Pool } from 'pg';
+import { type MikroORM } from '@mikro-orm/postgresql';
+import { type Bus } from '#bus';
+import { type Ledger } from '#ledger';
+import { type Config } from './config.js';
+import { type Log } from './logger.js';
+import { type Metrics } from './metrics.js';
+
+/** What every part of a service may need, made once at start. In solo all five services share one. */
+export class Context {
+  config: Config;
+  log: Log;
+  bus: Bus;
+  ledger: Ledger;
+  orm: MikroORM;
+  pool: Pool;
+  metrics: Metrics;
+}

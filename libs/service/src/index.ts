@@ -1,0 +1,9 @@
+export { type Config, ConfigError, readConfig } from './config.js';
+export { Context } from './context.js';
+export { type Entities, migrate, openDatabase, type Step } from './database.js';
+export { createLogger, type Log, nestLogger } from './logger.js';
+export { Metrics } from './metrics.js';
+export { ServiceModule } from './module.js';
+export { metaOf, systemMeta } from './orders.js';
+export { openContext, openOps, runUntilStopped, type ServiceParts, stopContext } from './start.js';
+export { runService } from './run-service.js';
