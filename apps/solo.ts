@@ -8,18 +8,16 @@ import { GatewayModule } from './gateway/src/gateway.module.js';
 import { HistoryModule } from './history/src/history.module.js';
 import { historyEntities } from './history/src/views.js';
 import { steps } from './migrations.js';
-import { offerExamples } from './scheduler/src/examples.js';
 import { SchedulerModule } from './scheduler/src/scheduler.module.js';
 
 /** All five services in one process, sharing one pool, one bus and one ledger writer. */
-export async function startSolo({ examples }: { examples: boolean }): Promise<{ stop: () => Promise<void> }> {
+export async function startSolo(): Promise<{ stop: () => Promise<void> }> {
   const config = readConfig(process.env);
   const context = await openContext(config, { name: 'solo', entities: [...authEntities, ...historyEntities], steps });
   try {
     const app = await createHttp(soloModule(context), context);
     app.connectMicroservice({ strategy: context.bus.server() }, { inheritAppConfig: true });
     await listen(app, context);
-    if (examples) await offerExamples(context);
     return { stop: () => stopContext(app, context) };
   } catch (error) {
     await context.orm.close(true);
@@ -28,7 +26,9 @@ export async function startSolo({ examples }: { examples: boolean }): Promise<{ 
 }
 
 function soloModule(context: Context) {
-  @Module({ imports: [ServiceModule.of(context), AuthModule, HistoryModule, ExecutorModule, SchedulerModule, GatewayModule] })
+  @Module({
+    imports: [ServiceModule.of(context), AuthModule, HistoryModule, ExecutorModule, SchedulerModule, GatewayModule],
+  })
   class Solo {}
   return Solo;
 }

@@ -62,6 +62,7 @@ export function planChildren(
         NATS_URL: natsUrl(service),
         RUNLEDGER_DATA: environment.dataDir,
         RUNLEDGER_INSTANCE: String(index + 1),
+        RUNLEDGER_EXECUTOR_ON_STOP: 'end',
         ...(bare ? { RUNLEDGER_BARE: 'on' } : {}),
         ...(service === 'gateway' ? { HOST: environment.host, PORT: portsOf(environment, index).join(',') } : {}),
       },

@@ -22,7 +22,10 @@ async function databaseOf(): Promise<{ url: string; stop: () => Promise<void> }>
   const { databaseUrl, dataDir } = readEnvironment();
   if (databaseUrl) return { url: databaseUrl, stop: () => Promise.resolve() };
   const { postgres, postgresLog } = filesIn(dataDir);
-  const lock = await takeDataDir(dataDir).then((taken) => taken.lock, () => null);
+  const lock = await takeDataDir(dataDir).then(
+    (taken) => taken.lock,
+    () => null,
+  );
   const server = await startPostgres({ dir: postgres, log: postgresLog });
   const stop = async () => {
     if (lock) await server.stop();

@@ -22,6 +22,8 @@ await withLedger(async (ledger) => {
     };
     const position = await rebuild(ledger, projection, { onProgress });
     const seconds = (performance.now() - began) / 1_000;
-    console.log(`${projection.name}: rebuilt up to event ${position} in ${seconds.toFixed(1)} s (${Math.round(Number(position) / seconds)} events/s)`);
+    console.log(
+      `${projection.name}: rebuilt up to event ${position} in ${seconds.toFixed(1)} s (${Math.round(Number(position) / seconds)} events/s)`,
+    );
   }
 });

@@ -16,11 +16,18 @@ async function main(): Promise<void> {
   let stopServices = () => Promise.resolve();
   const started = (async () => {
     const databaseUrl = environment.databaseUrl ?? (await startDatabase(supervisor, dataDir));
-    Object.assign(process.env, { DATABASE_URL: databaseUrl, RUNLEDGER_DATA: dataDir, RUNLEDGER_EXECUTOR_ON_STOP: 'end' });
+    if (process.argv.includes('--bare')) process.env.RUNLEDGER_BARE = 'on';
+    Object.assign(process.env, {
+      DATABASE_URL: databaseUrl,
+      RUNLEDGER_DATA: dataDir,
+      RUNLEDGER_EXECUTOR_ON_STOP: 'end',
+    });
     const { startSolo } = await import('../../apps/solo.js');
-    ({ stop: stopServices } = await startSolo({ examples: !process.argv.includes('--bare') }));
+    ({ stop: stopServices } = await startSolo());
     const url = `http://${host}:${ports[0]}`;
-    console.log(banner(url, environment.databaseUrl ? 'DATABASE_URL' : `embedded PostgreSQL in ${dataDir}`, natsUrl, dataDir));
+    console.log(
+      banner(url, environment.databaseUrl ? 'DATABASE_URL' : `embedded PostgreSQL in ${dataDir}`, natsUrl, dataDir),
+    );
   })();
   const stop = async () => {
     await started.catch(() => undefined);

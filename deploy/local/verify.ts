@@ -6,7 +6,8 @@ await withLedger(async (_ledger, pool) => {
   const began = performance.now();
   const { ok, checked, firstBad, head } = await verify(pool);
   const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-  if (ok) console.log(`${checked} events stand as they were written (${seconds} s). Head: ${head.position} ${head.hash}`);
+  if (ok)
+    console.log(`${checked} events stand as they were written (${seconds} s). Head: ${head.position} ${head.hash}`);
   else console.error(`Changed at position ${firstBad!.position}: ${firstBad!.text}`);
   process.exitCode = ok ? 0 : 1;
 });

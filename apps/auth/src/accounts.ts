@@ -55,7 +55,11 @@ export const accountById = (orm: MikroORM, id: string): Promise<AccountRow | nul
   withStore(() => reading(orm).findOne(Account, { id }));
 
 /** The session and its user while both stand; null once it has ended, expired, or the user is inactive. */
-export function liveSession(orm: MikroORM, id: string, userId: string): Promise<{ account: AccountRow; expiresAt: Date } | null> {
+export function liveSession(
+  orm: MikroORM,
+  id: string,
+  userId: string,
+): Promise<{ account: AccountRow; expiresAt: Date } | null> {
   return withStore(async () => {
     const em = reading(orm);
     const session = await em.findOne(SessionRow, { id, userId, endedAt: null, expiresAt: { $gt: new Date() } });

@@ -25,9 +25,15 @@ export class FirstAdmin implements OnApplicationBootstrap {
     const number = await ledger.number('user');
     const meta = systemMeta(derivedId('register', adminId), newId());
     const data = { number, username, email, role: 'admin' as const };
-    const { repeated } = await handle(ledger, user, adminId, { type: 'RegisterUser', meta, data }, {
-      alongside: () => ({ account_add: [{ id: adminId, ...data, hash, createdAt: meta.now }] }),
-    });
+    const { repeated } = await handle(
+      ledger,
+      user,
+      adminId,
+      { type: 'RegisterUser', meta, data },
+      {
+        alongside: () => ({ account_add: [{ id: adminId, ...data, hash, createdAt: meta.now }] }),
+      },
+    );
     if (!repeated) log.info({ username }, 'first admin made');
   }
 

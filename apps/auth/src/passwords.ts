@@ -13,7 +13,8 @@ class Turnstile {
 
   async pass<T>(work: () => Promise<T>): Promise<T> {
     if (this.running >= together) {
-      if (this.waiting.length >= mostWaiting) throw new Refusal('limited', 'TOO_MANY_LOGINS', 'Too many logins at once; try again');
+      if (this.waiting.length >= mostWaiting)
+        throw new Refusal('limited', 'TOO_MANY_LOGINS', 'Too many logins at once; try again');
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
     this.running++;

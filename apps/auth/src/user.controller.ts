@@ -20,7 +20,10 @@ export class UserController {
 
   /** One answer, body and time, for an unknown name, a wrong password and an inactive user. */
   @Answers(subjects.signIn)
-  async signIn({ data: { login, password }, meta: call }: Request<{ login: string; password: string }>): Promise<SignedIn> {
+  async signIn({
+    data: { login, password },
+    meta: call,
+  }: Request<{ login: string; password: string }>): Promise<SignedIn> {
     const { orm, config, log } = this.context;
     if (Buffer.byteLength(password) > longestPassword || login.length > 256) throw badCredentials();
     const account = await accountByLogin(orm, login);
@@ -35,7 +38,10 @@ export class UserController {
     const meta = { ...metaOf(call), actor: account.id };
     const open = { type: 'OpenSession' as const, meta, data: { user: account.id, expiresAt } };
     const row = { id: sid, user: account.id, expiresAt };
-    await handle(this.context.ledger, session, sid, open, { creating: true, alongside: () => ({ session_open: [row] }) });
+    await handle(this.context.ledger, session, sid, open, {
+      creating: true,
+      alongside: () => ({ session_open: [row] }),
+    });
     log.info({ user: account.id, username: account.username }, 'signed in');
     return { token: await this.keys.sign({ sub: account.id, sid, exp }), expiresAt, user: cardOf(account) };
   }
@@ -43,12 +49,17 @@ export class UserController {
   @Answers(subjects.signOut)
   async signOut({ data: { session: id }, meta }: Request<{ session: string }>): Promise<{ ended: boolean }> {
     const end = { type: 'EndSession' as const, meta: metaOf(meta), data: {} };
-    const { events } = await handle(this.context.ledger, session, id, end, { alongside: () => ({ session_end: [{ id }] }) });
+    const { events } = await handle(this.context.ledger, session, id, end, {
+      alongside: () => ({ session_end: [{ id }] }),
+    });
     return { ended: events.length > 0 };
   }
 
   @Answers(subjects.replacePassword)
-  async replacePassword({ data, meta: call }: Request<{ current: string; next: string; session: string }>): Promise<{ position: string }> {
+  async replacePassword({
+    data,
+    meta: call,
+  }: Request<{ current: string; next: string; session: string }>): Promise<{ position: string }> {
     const { orm, config } = this.context;
     const meta = metaOf(call);
     const account = await accountById(orm, meta.actor);
@@ -65,7 +76,9 @@ export class UserController {
   }
 
   @Answers(subjects.verifySession)
-  async verify({ data: { session: sid, user: id } }: Request<{ session: string; user: string }>): Promise<Session | null> {
+  async verify({
+    data: { session: sid, user: id },
+  }: Request<{ session: string; user: string }>): Promise<Session | null> {
     if (!isId(sid) || !isId(id)) return null;
     const found = await liveSession(this.context.orm, sid, id);
     return found && { id: sid, user: cardOf(found.account), expiresAt: found.expiresAt.toISOString() };

@@ -59,7 +59,8 @@ export class Claimer {
   private async claim(slots: number, light: number): Promise<void> {
     let full = false;
     try {
-      const answer = (await this.ledger.call({ claim: [{ executor: this.executor(), slots, light }] })).claim as ClaimAnswer | undefined;
+      const answer = (await this.ledger.call({ claim: [{ executor: this.executor(), slots, light }] })).claim as
+        ClaimAnswer | undefined;
       if (answer?.fenced) this.on.fenced();
       const claimed = answer?.claimed ?? [];
       full = claimed.length > 0 && claimed.length >= Math.min(slots, light);

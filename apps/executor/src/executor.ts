@@ -57,7 +57,10 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     this.link = this.openLink(dir);
     this.claimer = this.openClaimer();
     await this.link.connect();
-    this.timers.push(setInterval(() => void this.renew(), renewEvery), setInterval(() => void this.rescue(), rescueEvery));
+    this.timers.push(
+      setInterval(() => void this.renew(), renewEvery),
+      setInterval(() => void this.rescue(), rescueEvery),
+    );
     this.stops.push(this.context.bus.listen(bells.flushed, (flushed) => this.heard(flushed)));
     this.claimer.poke();
     log.info({ executor: this.lease.executor, slots: config.RUNLEDGER_EXECUTOR_SLOTS }, 'executor ready');
@@ -138,8 +141,24 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private adopt(run: string, number: number, epoch: string): Attempt {
     const { pool, log } = this.context;
-    const unknown = { name: '', number: 0, action: { kind: 'command' as const, shell: ':' }, policies: {}, process: null, scheduledFor: null, owner: '' };
-    const attempt = this.supervisor.add({ run, attempt: number, epoch, version: 0, work: unknown, correlation: newId(), at: '' });
+    const unknown = {
+      name: '',
+      number: 0,
+      action: { kind: 'command' as const, shell: ':' },
+      policies: {},
+      process: null,
+      scheduledFor: null,
+      owner: '',
+    };
+    const attempt = this.supervisor.add({
+      run,
+      attempt: number,
+      epoch,
+      version: 0,
+      work: unknown,
+      correlation: newId(),
+      at: '',
+    });
     attempt.order = { sent: true, start: { key: attempt.launcherKey, argv: [], env: {} } };
     attempt.adoptUntil(
       this.patiently(async () => {
@@ -211,13 +230,17 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     this.supervisor.cancel(new Set(held.filter(({ cancel }) => cancel).map(({ run }) => run)));
     for (const attempt of this.supervisor.all()) {
       const { run, epoch } = attempt.claimed;
-      if (attempt.since < asked && attempt.settledAs && !mine.has(`${run}/${epoch}`)) this.supervisor.kill(attempt, 'fenced');
+      if (attempt.since < asked && attempt.settledAs && !mine.has(`${run}/${epoch}`))
+        this.supervisor.kill(attempt, 'fenced');
     }
   }
 
   /** We were judged dead: nothing that we run is ours any more. */
   private async fenced(): Promise<void> {
-    this.context.log.warn({ executor: this.lease.executor }, 'this executor was judged dead: it ends its runs and begins anew');
+    this.context.log.warn(
+      { executor: this.lease.executor },
+      'this executor was judged dead: it ends its runs and begins anew',
+    );
     this.supervisor.all().forEach((attempt) => this.supervisor.kill(attempt, 'fenced'));
     await this.newLease();
   }
@@ -235,7 +258,9 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
       this.claimer.poke();
       return void this.renew();
     }
-    const cancelled = heads.filter(([, type]) => type === 'RunCancelRequested').map(([stream]) => stream.slice('run-'.length));
+    const cancelled = heads
+      .filter(([, type]) => type === 'RunCancelRequested')
+      .map(([stream]) => stream.slice('run-'.length));
     if (cancelled.length > 0) this.supervisor.cancel(new Set(cancelled));
     for (const [, type] of heads) {
       if (type !== 'RunRequested' && type !== 'RunRetryScheduled' && type !== 'RunCancelled') continue;

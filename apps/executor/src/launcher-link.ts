@@ -69,4 +69,3 @@ export class LauncherLink {
     if (!this.stopped) void this.connect();
   }
 }
-

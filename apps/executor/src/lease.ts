@@ -29,7 +29,11 @@ export class Lease {
       select (select count(*) from mine)::int as leases,
         coalesce((select json_agg(json_build_object('run', run_id, 'epoch', epoch::text, 'cancel', cancel))
           from queue where running and executor = $1), '[]') as held`;
-    const { rows } = await this.pool.query<{ leases: number; held: Held[] }>({ name: 'lease-renew', text, values: [this.executor] });
+    const { rows } = await this.pool.query<{ leases: number; held: Held[] }>({
+      name: 'lease-renew',
+      text,
+      values: [this.executor],
+    });
     return rows[0]!.leases === 1 ? rows[0]!.held : null;
   }
 

@@ -48,9 +48,14 @@ export class OutputStore {
   /** Takes up the count where a former executor left it. */
   async resume(attempt: Attempt): Promise<void> {
     const { run, attempt: number } = attempt.claimed;
-    for (let after = 0; ; ) {
-      const text = 'select seq, bytes, marker from run_output where run_id = $1 and attempt = $2 and seq > $3 order by seq limit 64';
-      const { rows } = await this.pool.query<{ seq: number; bytes: Buffer; marker: boolean }>(text, [run, number, after]);
+    for (let after = 0; ;) {
+      const text =
+        'select seq, bytes, marker from run_output where run_id = $1 and attempt = $2 and seq > $3 order by seq limit 64';
+      const { rows } = await this.pool.query<{ seq: number; bytes: Buffer; marker: boolean }>(text, [
+        run,
+        number,
+        after,
+      ]);
       for (const { seq, bytes, marker } of rows) {
         attempt.keep(seq, bytes);
         attempt.truncated ||= marker;
@@ -152,7 +157,10 @@ interface StoredChunk {
 }
 
 /** A page of stored chunks, in order, at most about `limit` bytes (one chunk at least). */
-export async function readOutput(pool: Pool, question: OutputQuestion): Promise<{ chunks: OutputChunk[]; more: boolean }> {
+export async function readOutput(
+  pool: Pool,
+  question: OutputQuestion,
+): Promise<{ chunks: OutputChunk[]; more: boolean }> {
   const { run, after, attempt = null, stream, limit } = question;
   const text = `select attempt, seq, stream, start, at, bytes from run_output
     where run_id = $1 and (attempt, seq) > ($2, $3) and ($4::int is null or attempt = $4) and ($5::int is null or stream = $5)
@@ -166,7 +174,14 @@ export async function readOutput(pool: Pool, question: OutputQuestion): Promise<
     size += row.bytes.length;
     const at = new Date(row.at).toISOString();
     const kind = streams[row.stream] ?? 'stdout';
-    chunks.push({ attempt: row.attempt, seq: row.seq, stream: kind, offset: Number(row.start), at, bytes: row.bytes.toString('base64') });
+    chunks.push({
+      attempt: row.attempt,
+      seq: row.seq,
+      stream: kind,
+      offset: Number(row.start),
+      at,
+      bytes: row.bytes.toString('base64'),
+    });
   }
   return { chunks, more: rows.length > 256 };
 }

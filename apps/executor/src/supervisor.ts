@@ -1,7 +1,8 @@
 import { derivedId, type Outcome } from '#domain';
 import { lose, report } from '#admission';
 import { systemMeta, type Context } from '#service';
-import { runAction, type Host } from './actions/action.js';
+import { runAction } from './actions/action.js';
+import { type Host } from './actions/host.js';
 import { Attempt, ended, keyOf, type Claimed } from './attempt.js';
 import { type Chunk, type Closed, type Refused, type RunKey, type StartOrder } from './launcher/protocol.js';
 import { type LauncherLink } from './launcher-link.js';
@@ -48,7 +49,10 @@ export class Supervisor implements Host {
 
   begin(claimed: Claimed): void {
     const attempt = this.add(claimed);
-    this.context.log.debug({ run: claimed.run, attempt: claimed.attempt, correlationId: claimed.correlation }, 'run starts');
+    this.context.log.debug(
+      { run: claimed.run, attempt: claimed.attempt, correlationId: claimed.correlation },
+      'run starts',
+    );
     const failed = (err: unknown) => {
       this.trouble(err, 'an action failed to start');
       this.finish(attempt, ended({ error: 'internal error: the action could not be started' }));

@@ -42,10 +42,18 @@ export class Caller {
   }
 
   /** Asks a read model, at least as new as the asker's own last order or `after`. */
-  async see<Q extends { after?: string }, T>(request: FastifyRequest, subject: Subject<Q, Seen<T>>, data: NoInfer<Q>): Promise<T> {
+  async see<Q extends { after?: string }, T>(
+    request: FastifyRequest,
+    subject: Subject<Q, Seen<T>>,
+    data: NoInfer<Q>,
+  ): Promise<T> {
     const own = this.written.get(request.session?.user.id ?? '');
     const after = later(data.after, own);
-    const { value, at } = await this.bus.send(subject, after === undefined ? data : { ...data, after }, metaOf(request));
+    const { value, at } = await this.bus.send(
+      subject,
+      after === undefined ? data : { ...data, after },
+      metaOf(request),
+    );
     request.ledgerPosition = at;
     return value;
   }
@@ -100,5 +108,7 @@ function idempotencyKey({ headers }: FastifyRequest): string | undefined {
 
 /** What the key stands for: the same order, to the letter of its parsed body. */
 function hashOf({ method, url, body }: FastifyRequest): string {
-  return createHash('sha256').update(`${method} ${url} ${JSON.stringify(body ?? null)}`).digest('base64url');
+  return createHash('sha256')
+    .update(`${method} ${url} ${JSON.stringify(body ?? null)}`)
+    .digest('base64url');
 }

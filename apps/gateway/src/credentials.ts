@@ -12,7 +12,9 @@ export const cookieNames = ['connect.sid', 'next-auth.session-token'] as const;
 export const cookieToken = (request: { cookies?: Record<string, string | undefined> }): string | null =>
   cookieNames.map((name) => request.cookies?.[name]).find(Boolean) ?? null;
 
-export const bearerToken = ExtractJwt.fromAuthHeaderAsBearerToken() as unknown as (request: FastifyRequest) => string | null;
+export const bearerToken = ExtractJwt.fromAuthHeaderAsBearerToken() as unknown as (
+  request: FastifyRequest,
+) => string | null;
 
 interface Claims {
   sub?: unknown;

@@ -39,13 +39,19 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
   refuseOpenRoutes(fastify);
   readBodies(fastify);
   await app.register(cookie as never);
-  await app.register(helmet as never, { contentSecurityPolicy: csp, strictTransportSecurity: config.production } as never);
+  await app.register(
+    helmet as never,
+    { contentSecurityPolicy: csp, strictTransportSecurity: config.production } as never,
+  );
   if (config.RUNLEDGER_ALLOWED_ORIGINS.length > 0) {
     app.enableCors({ origin: config.RUNLEDGER_ALLOWED_ORIGINS, credentials: true, exposedHeaders });
   }
   addHooks(fastify, app, context);
   app.useGlobalFilters(new RefusalFilter(context));
-  SwaggerModule.setup('docs', app, () => describeApi(version) as OpenAPIObject, { jsonDocumentUrl: undefined, raw: false });
+  SwaggerModule.setup('docs', app, () => describeApi(version) as OpenAPIObject, {
+    jsonDocumentUrl: undefined,
+    raw: false,
+  });
   return app;
 }
 
@@ -67,7 +73,13 @@ export async function listen(app: NestFastifyApplication, { config, log }: Conte
   log.info({ host: config.HOST, ports: config.PORT }, 'listening');
 }
 
-const exposedHeaders = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'X-Ledger-Position', 'X-Correlation-Id'];
+const exposedHeaders = [
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'X-Ledger-Position',
+  'X-Correlation-Id',
+];
 
 /** Swagger's page brings its own inline start; nothing else does. */
 const csp = {
@@ -91,14 +103,27 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
   fastify.addHook('onSend', (request, reply, payload, done) => {
     const path = pathOf(request.url);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
-    if (surfaceOf(path).name === 'native') void reply.header('x-ledger-position', request.ledgerPosition ?? app.get(Caller).head);
+    if (surfaceOf(path).name === 'native')
+      void reply.header('x-ledger-position', request.ledgerPosition ?? app.get(Caller).head);
     done(null, payload);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);
     const status = `${Math.floor(reply.statusCode / 100)}xx`;
-    metrics.requests.observe({ surface: surfaceOf(path).name, method: request.method, status }, reply.elapsedTime / 1_000);
-    log.debug({ method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), correlationId: request.id }, 'http');
+    metrics.requests.observe(
+      { surface: surfaceOf(path).name, method: request.method, status },
+      reply.elapsedTime / 1_000,
+    );
+    log.debug(
+      {
+        method: request.method,
+        path,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        correlationId: request.id,
+      },
+      'http',
+    );
     done();
   });
   fastify.addHook('preParsing', (request, _reply, payload, done) => {
@@ -109,7 +134,9 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
 
 /** A path that exists for other methods is 405, not 404. */
 function otherMethod(fastify: FastifyInstance, method: string, path: string): HttpRefusal | null {
-  const allowed = methods.filter((other) => other !== method && routes.some((route) => route.method === other && matches(route.path, path)));
+  const allowed = methods.filter(
+    (other) => other !== method && routes.some((route) => route.method === other && matches(route.path, path)),
+  );
   if (allowed.length === 0) return null;
   return new HttpRefusal(405, 'METHOD_NOT_ALLOWED', 'Method not allowed', { allow: allowed.join(', ') });
 }
@@ -136,7 +163,9 @@ function refuseOpenRoutes(fastify: FastifyInstance): void {
   const known = new Set(routes.map(({ method, path }) => `${method} ${path}`));
   fastify.addHook('onRoute', ({ method, url }) => {
     const methodList = Array.isArray(method) ? method : [method];
-    const open = methodList.filter((each) => !['HEAD', 'OPTIONS'].includes(each) && !known.has(`${each} ${url.replace(/(.)\/$/, '$1')}`));
+    const open = methodList.filter(
+      (each) => !['HEAD', 'OPTIONS'].includes(each) && !known.has(`${each} ${url.replace(/(.)\/$/, '$1')}`),
+    );
     if (open.length === 0 || /^\/docs(\/|$)/.test(url)) return;
     throw new Error(`A route without a policy: ${open.join(', ')} ${url}`);
   });

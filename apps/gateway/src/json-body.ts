@@ -57,4 +57,3 @@ function depthOf(text: string): number {
   }
   return most;
 }
-

@@ -56,7 +56,10 @@ export class Live implements OnApplicationShutdown {
       },
     });
     server.use((socket, next) => {
-      this.admit(socket).then(() => next(), () => next(new Error('Unauthorized')));
+      this.admit(socket).then(
+        () => next(),
+        () => next(new Error('Unauthorized')),
+      );
     });
     server.on('connection', (socket) => this.connected(socket));
     this.servers.push(server);
@@ -94,10 +97,15 @@ export class Live implements OnApplicationShutdown {
     answer('unsubscribe', (body) => Promise.resolve(subscriber.unsubscribe(body.room)));
   }
 
-  private async answered(shape: z.ZodType, body: unknown, work: (body: Subscription) => Promise<object>): Promise<object> {
+  private async answered(
+    shape: z.ZodType,
+    body: unknown,
+    work: (body: Subscription) => Promise<object>,
+  ): Promise<object> {
     const correlationId = newId();
     const parsed = shape.safeParse(body);
-    if (!parsed.success) return { error: { code: 'MALFORMED', message: parsed.error.issues[0]?.message ?? 'malformed', correlationId } };
+    if (!parsed.success)
+      return { error: { code: 'MALFORMED', message: parsed.error.issues[0]?.message ?? 'malformed', correlationId } };
     try {
       return await work(parsed.data as Subscription);
     } catch (error) {

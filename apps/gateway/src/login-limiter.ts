@@ -25,7 +25,9 @@ export class LoginLimiter {
       this.attempts.set(key, fresh);
       if (fresh.count <= most) continue;
       const retryAfterSeconds = Math.ceil((fresh.resetAt - now) / 1_000);
-      throw new Refusal('limited', 'TOO_MANY_LOGINS', `Too many login attempts; try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
+      throw new Refusal('limited', 'TOO_MANY_LOGINS', `Too many login attempts; try again in ${retryAfterSeconds} s`, {
+        retryAfterSeconds,
+      });
     }
   }
 }

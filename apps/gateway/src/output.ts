@@ -11,7 +11,11 @@ export interface OutputRange {
 }
 
 /** A run's stored output, chunk by chunk. */
-export async function* storedOutput(caller: Caller, request: FastifyRequest, range: OutputRange): AsyncGenerator<OutputChunk> {
+export async function* storedOutput(
+  caller: Caller,
+  request: FastifyRequest,
+  range: OutputRange,
+): AsyncGenerator<OutputChunk> {
   let after: { attempt: number; seq: number } | null = null;
   for (;;) {
     const page: { chunks: OutputChunk[]; more: boolean } = await caller.send(request, subjects.readOutput, {

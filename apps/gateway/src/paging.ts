@@ -3,7 +3,9 @@ import { type Page } from '#bus';
 const pageSize = 200;
 
 /** Every item of a list, page after page, never more than one page in memory. */
-export async function* everything<T>(page: (cursor: string | undefined, limit: number) => Promise<Page<T>>): AsyncGenerator<T> {
+export async function* everything<T>(
+  page: (cursor: string | undefined, limit: number) => Promise<Page<T>>,
+): AsyncGenerator<T> {
   let cursor: string | undefined;
   do {
     const { items, next } = await page(cursor, pageSize);
@@ -13,7 +15,12 @@ export async function* everything<T>(page: (cursor: string | undefined, limit: n
 }
 
 /** A JSON array as text, piece by piece: a full list asked for is streamed, not gathered. */
-export async function* jsonArray<T>(items: AsyncIterable<T>, shape: (item: T) => unknown, before = '[', after = ']'): AsyncGenerator<string> {
+export async function* jsonArray<T>(
+  items: AsyncIterable<T>,
+  shape: (item: T) => unknown,
+  before = '[',
+  after = ']',
+): AsyncGenerator<string> {
   let piece = before;
   let first = true;
   for await (const item of items) {

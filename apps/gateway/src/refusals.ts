@@ -68,17 +68,23 @@ export class RefusalFilter implements ExceptionFilter {
       .send(JSON.stringify(surface.body({ status, ...rest, correlationId })));
   }
 
-  private understand(error: unknown, surface: Surface, correlationId: string): Omit<Fault, 'correlationId'> & { headers?: Record<string, string> } {
+  private understand(
+    error: unknown,
+    surface: Surface,
+    correlationId: string,
+  ): Omit<Fault, 'correlationId'> & { headers?: Record<string, string> } {
     if (error instanceof ZodError) return this.understand(malformed(error), surface, correlationId);
     if (error instanceof Refusal) {
       const status = surface.statuses?.[error.kind] ?? statusOf[error.kind];
       const wait = error.kind === 'limited' || error.kind === 'unavailable';
       const headers: Record<string, string> = wait ? { 'retry-after': retryAfter(error) } : {};
-      if (error.kind === 'unavailable') this.context.log.warn({ code: error.code, details: error.details, correlationId }, error.message);
+      if (error.kind === 'unavailable')
+        this.context.log.warn({ code: error.code, details: error.details, correlationId }, error.message);
       const details = error.kind === 'unavailable' ? undefined : error.details;
       return { status, code: error.code, message: error.message, details, headers };
     }
-    if (error instanceof HttpRefusal) return { status: error.status, code: error.code, message: error.message, headers: error.headers };
+    if (error instanceof HttpRefusal)
+      return { status: error.status, code: error.code, message: error.message, headers: error.headers };
     const known = protocolFault(error, surface);
     if (known) return known;
     if (!(error instanceof RemoteBug)) this.context.log.error({ err: error, correlationId }, 'a request failed');
@@ -106,7 +112,10 @@ export function malformed(error: ZodError, where: 'body' | 'query' | 'path' = 'b
 }
 
 function at(input: unknown, path: PropertyKey[]): unknown {
-  const found = path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined | null)?.[part], input);
+  const found = path.reduce<unknown>(
+    (value, part) => (value as Record<PropertyKey, unknown> | undefined | null)?.[part],
+    input,
+  );
   return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean' ? found : null;
 }
 

@@ -18,7 +18,12 @@ export async function findRun(caller: Caller, request: FastifyRequest, id: strin
   return row;
 }
 
-export async function findProcess(caller: Caller, request: FastifyRequest, id: string, after?: string): Promise<ProcessListed> {
+export async function findProcess(
+  caller: Caller,
+  request: FastifyRequest,
+  id: string,
+  after?: string,
+): Promise<ProcessListed> {
   const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
   if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
   return row;

@@ -4,7 +4,13 @@ import { Context } from '#service';
 
 const lifetime = 5_000;
 const most = 10_000;
-const evicting = new Set(['SessionEnded', 'UserDeactivated', 'UserReactivated', 'UserRoleAssigned', 'UserPasswordReplaced']);
+const evicting = new Set([
+  'SessionEnded',
+  'UserDeactivated',
+  'UserReactivated',
+  'UserRoleAssigned',
+  'UserPasswordReplaced',
+]);
 
 /** Tokens that were found good, for five seconds at most; emptied as soon as anybody's session or rights change. */
 @Injectable()

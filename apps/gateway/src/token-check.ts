@@ -25,7 +25,10 @@ export class TokenCheck {
 
   /** Throws `unauthenticated`; `unavailable` while auth does not answer. */
   check(token: string, by: 'bearer' | 'cookie' = 'bearer'): Promise<Session> {
-    const carrier = by === 'bearer' ? { headers: { authorization: `Bearer ${token}` }, cookies: {} } : { headers: {}, cookies: { [cookieNames[0]]: token } };
+    const carrier =
+      by === 'bearer'
+        ? { headers: { authorization: `Bearer ${token}` }, cookies: {} }
+        : { headers: {}, cookies: { [cookieNames[0]]: token } };
     return this.sessions.through(token, () => authenticate(by, carrier));
   }
 

@@ -110,9 +110,15 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private async resume({ process_id: id, version }: Row): Promise<void> {
     const meta = systemMeta(derivedId('resume', id, String(version)), newId());
-    await handle(this.context.ledger, process, id, { type: 'EnableProcess', meta, data: { any: true } }, {
-      alongside: (events, state, at) => timersAfter(id, state, at, events),
-    });
+    await handle(
+      this.context.ledger,
+      process,
+      id,
+      { type: 'EnableProcess', meta, data: { any: true } },
+      {
+        alongside: (events, state, at) => timersAfter(id, state, at, events),
+      },
+    );
   }
 
   private async fire(row: Row): Promise<void> {
@@ -120,7 +126,9 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const schedule = parseCron(row.expression!, row.zone!);
     const decision = decide(schedule, new Date(row.watermark), new Date(row.now), row.definition.policies);
     const advance = this.advance(row, decision);
-    const appends = decision.fires.map((instant, i) => this.birthOf(row, instant, i === decision.fires.length - 1 && !decision.missed ? advance : null));
+    const appends = decision.fires.map((instant, i) =>
+      this.birthOf(row, instant, i === decision.fires.length - 1 && !decision.missed ? advance : null),
+    );
     const numbered = await Promise.all(appends.map(async (make) => make(await ledger.number('run'))));
     const answers = await Promise.all(numbered.map((append) => ledger.append(append)));
     if (answers.some(({ verdict }) => isStale(verdict))) return;
@@ -131,7 +139,10 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /** Before the watermark moves over them: an instant that did not fire says why. */
-  private async recordMissed({ process_id: id, ordinal, expression }: Row, missed: NonNullable<Decision['missed']>): Promise<void> {
+  private async recordMissed(
+    { process_id: id, ordinal, expression }: Row,
+    missed: NonNullable<Decision['missed']>,
+  ): Promise<void> {
     const { ledger, log } = this.context;
     const meta = systemMeta(derivedId('missed', id, String(ordinal), missed.first, missed.last), newId());
     const data = { process: id, trigger: ordinal, expression, ...missed, reason: 'missed while nothing ran' };

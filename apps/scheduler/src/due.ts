@@ -1,4 +1,4 @@
-import { catchUpWindowOf, type Policies, parseCron } from '#domain';
+import { catchUpWindowOf, type Policies, type parseCron } from '#domain';
 
 export interface Decision {
   /** Instants to fire, oldest first. */

@@ -1,20 +1,30 @@
 import path from 'node:path';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { derivedId, newId, process as processRules, type ProcessSettings } from '#domain';
 import { handle } from '#ledger';
-import { systemMeta, type Context } from '#service';
+import { Context, systemMeta } from '#service';
 import { timersAfter } from './timers.js';
 
-/** Defines the example processes in a ledger that has none; they belong to the first admin. */
-export async function offerExamples({ ledger, pool, config }: Context): Promise<void> {
-  const { rows } = await pool.query(`select from event where stream >= 'process-' and stream < 'process.' limit 1`);
-  if (rows.length > 0) return;
-  const owner = derivedId('user', 'first admin');
-  for (const settings of examples(path.join(config.dataDir, 'files'))) {
-    const id = derivedId('example', settings.name);
-    const number = await ledger.number('process');
-    const meta = systemMeta(derivedId('define', id), newId());
-    const command = { type: 'DefineProcess' as const, meta, data: { ...settings, number, owner } };
-    await handle(ledger, processRules, id, command, { alongside: (events, state, version) => timersAfter(id, state, version, events) });
+/** Defines the example processes in a ledger that has none, unless it is to stay bare; they belong to the first admin. */
+@Injectable()
+export class Examples implements OnApplicationBootstrap {
+  constructor(private readonly context: Context) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { ledger, pool, config } = this.context;
+    if (config.RUNLEDGER_BARE) return;
+    const { rows } = await pool.query(`select from event where stream >= 'process-' and stream < 'process.' limit 1`);
+    if (rows.length > 0) return;
+    const owner = derivedId('user', 'first admin');
+    for (const settings of examples(path.join(config.dataDir, 'files'))) {
+      const id = derivedId('example', settings.name);
+      const number = await ledger.number('process');
+      const meta = systemMeta(derivedId('define', id), newId());
+      const command = { type: 'DefineProcess' as const, meta, data: { ...settings, number, owner } };
+      await handle(ledger, processRules, id, command, {
+        alongside: (events, state, version) => timersAfter(id, state, version, events),
+      });
+    }
   }
 }
 
@@ -26,7 +36,7 @@ function examples(files: string): ProcessSettings[] {
   return [
     {
       name: 'Heartbeat',
-      description: 'Says each minute that scheduler and executor are alive, with the machine\'s load.',
+      description: "Says each minute that scheduler and executor are alive, with the machine's load.",
       action: { kind: 'command', shell: 'echo "alive on $(uname -n), load $(cut -d " " -f 1-3 /proc/loadavg)"' },
       triggers: [{ cron: '* * * * *', zone: 'UTC' }],
       policies: { timeout: '30s' },
@@ -36,7 +46,8 @@ function examples(files: string): ProcessSettings[] {
       description: 'Lists how full the file systems are; its work items are the file systems counted.',
       action: {
         kind: 'command',
-        shell: 'df -P -h && printf \'##runledger {"ops": %d, "message": "file systems counted"}\\n\' "$(($(df -P | wc -l) - 1))"',
+        shell:
+          'df -P -h && printf \'##runledger {"ops": %d, "message": "file systems counted"}\\n\' "$(($(df -P | wc -l) - 1))"',
       },
       triggers: [{ cron: '*/15 * * * *', zone: 'UTC' }],
       policies: { timeout: '1m' },

@@ -51,7 +51,10 @@ export class ProcessController {
 
   /** Requests a run by hand: of the process as it is now, enabled or not. */
   @Answers(subjects.runProcess)
-  async run({ data, meta: call }: Request<OnOne & { run: string; parameters: Record<string, unknown> | null }>): Promise<Committed<RunEvent>> {
+  async run({
+    data,
+    meta: call,
+  }: Request<OnOne & { run: string; parameters: Record<string, unknown> | null }>): Promise<Committed<RunEvent>> {
     const { ledger } = this.context;
     const meta = metaOf(call);
     const history = await ledger.read(`process-${data.id}`);

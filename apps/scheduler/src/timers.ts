@@ -19,13 +19,26 @@ export function timersAfter(id: string, state: Process, version: number, events:
   if (!state.settings) return {};
   const now = new Date(events.at(-1)!.data.at);
   const { name, action, policies, triggers } = state.settings;
-  const definition: Definition = { number: state.number, revision: state.revision, owner: state.owner, name, action, policies };
+  const definition: Definition = {
+    number: state.number,
+    revision: state.revision,
+    owner: state.owner,
+    name,
+    action,
+    policies,
+  };
   const fires = state.status === 'enabled' ? triggers : [];
   const timers = fires.map(({ cron, zone }, ordinal) => {
     const nextAt = parseCron(cron, zone).next(now)?.toISOString() ?? null;
     return { ordinal, expression: cron, zone, watermark: now.toISOString(), nextAt };
   });
-  const resume = { ordinal: resumeOrdinal, expression: null, zone: null, watermark: now.toISOString(), nextAt: state.until };
+  const resume = {
+    ordinal: resumeOrdinal,
+    expression: null,
+    zone: null,
+    watermark: now.toISOString(),
+    nextAt: state.until,
+  };
   const paused = state.status === 'disabled' && state.until ? [resume] : [];
   return { timer_set: [{ process: id, version, definition, timers: [...timers, ...paused] }] };
 }

@@ -26,7 +26,15 @@ export interface Work {
 /** The queue row of a run that has just been requested. */
 function queued(runId: string, birth: Birth, meta: Meta): Alongside {
   const { name, number, action, policies, process, scheduledFor, owner, priority } = birth;
-  const work: Work = { name, number, action, policies, scheduledFor, owner, process: process && { id: process.id, name: process.name } };
+  const work: Work = {
+    name,
+    number,
+    action,
+    policies,
+    scheduledFor,
+    owner,
+    process: process && { id: process.id, name: process.name },
+  };
   const row = {
     run: runId,
     process: process?.id ?? null,

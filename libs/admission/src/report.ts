@@ -4,8 +4,16 @@ import { handle, type Alongside, type Handled, type Ledger } from '#ledger';
 type Report = Extract<RunCommand, { type: 'FinishRun' | 'LoseRun' | 'CancelRun' | 'ReportProgress' }>;
 
 /** Carries a command to a run's stream with what it means for the queue: ended rows leave, retried ones wait again. */
-export function report(ledger: Ledger, id: string, command: Report, known?: { state: Run; version: number }): Promise<Handled<RunEvent>> {
-  return handle(ledger, run, id, command, { ...(known ? { known } : {}), alongside: (events, _, version) => queueRows(id, events, version) });
+export function report(
+  ledger: Ledger,
+  id: string,
+  command: Report,
+  known?: { state: Run; version: number },
+): Promise<Handled<RunEvent>> {
+  return handle(ledger, run, id, command, {
+    ...(known ? { known } : {}),
+    alongside: (events, _, version) => queueRows(id, events, version),
+  });
 }
 
 function queueRows(run: string, events: RunEvent[], version: number): Alongside {

@@ -51,7 +51,10 @@ export class Rescuer {
       const before = this.seen.get(executor);
       if (before?.until !== until) this.seen.set(executor, { until, at: now });
       else if (now - before.at >= sightingsApart) {
-        await pool.query('delete from executor_lease where executor = $1 and until = $2 and until < clock_timestamp()', [executor, until]);
+        await pool.query(
+          'delete from executor_lease where executor = $1 and until = $2 and until < clock_timestamp()',
+          [executor, until],
+        );
         this.seen.delete(executor);
       }
     }

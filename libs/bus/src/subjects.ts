@@ -192,7 +192,11 @@ export const subjects = {
 
   listRuns: query<RunFilter, Seen<Page<RunRow>>>('qry.runs.list', 'history', fromGateway),
   getRun: query<{ id: string; after?: string }, Seen<RunRow | null>>('qry.runs.get', 'history', fromGateway),
-  getRunByNumber: query<{ number: number; after?: string }, Seen<RunRow | null>>('qry.runs.byNumber', 'history', fromGateway),
+  getRunByNumber: query<{ number: number; after?: string }, Seen<RunRow | null>>(
+    'qry.runs.byNumber',
+    'history',
+    fromGateway,
+  ),
   countRuns: query<{ owner?: string; after?: string }, Seen<Record<RunStatus, number>>>(
     'qry.runs.count',
     'history',

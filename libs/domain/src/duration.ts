@@ -15,6 +15,8 @@ export function parseDuration(value: string): number | null {
 export const duration = (min: number, max: number) =>
   z.string().superRefine((value, context) => {
     const ms = parseDuration(value);
-    if (ms === null) context.addIssue({ code: 'custom', message: 'must be a duration such as 250ms, 90s, 15m, 2h or 1d' });
-    else if (ms < min || ms > max) context.addIssue({ code: 'custom', message: `must be between ${min} ms and ${max} ms` });
+    if (ms === null)
+      context.addIssue({ code: 'custom', message: 'must be a duration such as 250ms, 90s, 15m, 2h or 1d' });
+    else if (ms < min || ms > max)
+      context.addIssue({ code: 'custom', message: `must be between ${min} ms and ${max} ms` });
   });

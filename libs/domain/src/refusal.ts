@@ -1,13 +1,6 @@
 /** What kind of "no" it is; the gateway maps each kind to a status once (`apps/gateway/src/refusals.ts`). */
 export type RefusalKind =
-  | 'malformed'
-  | 'unauthenticated'
-  | 'forbidden'
-  | 'not-found'
-  | 'rejected'
-  | 'conflict'
-  | 'limited'
-  | 'unavailable';
+  'malformed' | 'unauthenticated' | 'forbidden' | 'not-found' | 'rejected' | 'conflict' | 'limited' | 'unavailable';
 
 export interface RefusalShape {
   kind: RefusalKind;

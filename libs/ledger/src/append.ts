@@ -55,7 +55,8 @@ export function keptMeta(meta: Meta): EventMeta {
 function assertFits({ stream, events }: Append, datas: string[]): void {
   if (events.length === 0) throw new Error(`an append to ${stream} without events`);
   for (const name of [stream, ...events.map(({ type }) => type)]) {
-    if (hasControls(name) || name === '') throw new Refusal('malformed', 'BAD_NAME', 'Control characters cannot be part of a name');
+    if (hasControls(name) || name === '')
+      throw new Refusal('malformed', 'BAD_NAME', 'Control characters cannot be part of a name');
   }
   for (const data of datas) {
     if (data.length * 3 > mostBytes && Buffer.byteLength(data) > mostBytes) {

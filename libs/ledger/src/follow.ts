@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type PoolClient } from 'pg';
 import { isStoreAway, type Ledger } from './ledger.js';
 import { categoryOf, type Projection, type Target } from './projection.js';
 import { type StoredEvent } from './stored.js';
+import { inTransaction } from './transaction.js';
 
 export interface FollowOptions {
   /** Events read at once. */
@@ -22,6 +24,7 @@ const live = (name: string) => name;
  */
 export class Follower {
   private at = 0n;
+  private epoch = 0;
   private loaded = false;
   private parked = new Set<string>();
   private stopping = false;
@@ -60,11 +63,11 @@ export class Follower {
     let pause = 0;
     while (!this.stopping) {
       try {
+        this.rung = false;
         if (!this.loaded) await this.load();
         const more = await this.step();
         pause = 0;
         if (!more && !this.rung) await this.sleep(this.options.poll);
-        this.rung = false;
       } catch (error) {
         this.loaded = false;
         this.options.onTrouble(error, `${this.projection.name} waits and tries again`);
@@ -88,10 +91,12 @@ export class Follower {
   private async load(): Promise<void> {
     const { pool } = this.ledger;
     const { name } = this.projection;
-    await pool.query('insert into checkpoint values ($1, 0) on conflict do nothing', [name]);
-    const { rows } = await pool.query<{ position: string }>('select position from checkpoint where name = $1', [name]);
+    await pool.query('insert into checkpoint (name, position) values ($1, 0) on conflict do nothing', [name]);
+    const text = 'select position::text, epoch from checkpoint where name = $1';
+    const { rows } = await pool.query<{ position: string; epoch: number }>(text, [name]);
     const parked = await pool.query<{ stream: string }>('select stream from parked where name = $1', [name]);
     this.parked = new Set(parked.rows.map((row) => row.stream));
+    this.epoch = rows[0]!.epoch;
     this.advance(BigInt(rows[0]!.position));
     this.loaded = true;
   }
@@ -104,26 +109,40 @@ export class Follower {
   /** Applies one batch; true when there is probably more. */
   private async step(): Promise<boolean> {
     const events = await this.ledger.readFrom(this.at, this.options.batch);
-    const last = events.at(-1);
-    if (!last) return false;
-    const mine = events.filter(({ stream }) => this.wants(stream));
-    const from = this.at;
-    try {
-      await this.applied(mine, from, BigInt(last.position));
-    } catch (error) {
-      if (isStoreAway(error) || mine.length === 0) throw error;
-      await this.oneByOne(events);
-    }
-    return events.length === this.options.batch;
+    if (events.length > 0) await this.applyAll(events);
+    return !this.loaded || events.length === this.options.batch;
   }
 
   private wants(stream: string): boolean {
     return this.projection.categories.includes(categoryOf(stream)) && !this.parked.has(stream);
   }
 
-  private async applied(events: StoredEvent[], from: bigint, to: bigint, extra?: (client: PoolClient) => Promise<unknown>): Promise<void> {
-    const moved = await inTransaction(this.ledger, async (client) => {
-      if (!(await moveCheckpoint(client, this.projection.name, from, to))) return false;
+  /** Halves what cannot be applied, until the poison event stands alone. */
+  private async applyAll(events: StoredEvent[]): Promise<void> {
+    const mine = events.filter(({ stream }) => this.wants(stream));
+    const to = BigInt(events.at(-1)!.position);
+    try {
+      await this.applied(mine, to);
+    } catch (error) {
+      if (isStoreAway(error) || mine.length === 0) throw error;
+      if (mine.length === 1) return this.tryAgain(mine[0]!, to);
+      const half = events.length >> 1;
+      await this.applyAll(events.slice(0, half));
+      if (this.loaded) await this.applyAll(events.slice(half));
+    }
+  }
+
+  /** Only if nobody has moved or exchanged what this instance believes in; else it looks anew. */
+  private async applied(
+    events: StoredEvent[],
+    to: bigint,
+    extra?: (client: PoolClient) => Promise<unknown>,
+  ): Promise<void> {
+    const moved = await inTransaction(this.ledger.pool, async (client) => {
+      const text = 'update checkpoint set position = $2 where name = $1 and position = $3 and epoch = $4';
+      const values = [this.projection.name, String(to), String(this.at), this.epoch];
+      const { rowCount } = await client.query({ name: 'ledger-checkpoint', text, values });
+      if (rowCount === 0) return false;
       const target: Target = { client, table: live };
       if (events.length > 0) await this.projection.apply(target, events);
       await extra?.(client);
@@ -133,54 +152,25 @@ export class Follower {
     else this.loaded = false;
   }
 
-  /** The slow path, for a batch that holds a poison event. */
-  private async oneByOne(events: StoredEvent[]): Promise<void> {
-    for (const event of events) {
-      const from = this.at;
-      const to = BigInt(event.position);
-      const work = this.wants(event.stream) ? [event] : [];
-      for (let attempt = 1; this.loaded && this.at < to; attempt++) {
-        try {
-          await this.applied(work, from, to);
-        } catch (error) {
-          if (isStoreAway(error)) throw error;
-          if (attempt < triesBeforeParking) await this.sleep(20 * attempt);
-          else await this.park(event, error, from, to);
-        }
+  /** What failed by accident succeeds a moment later; what fails five times is poison. */
+  private async tryAgain(event: StoredEvent, to: bigint): Promise<void> {
+    for (let attempt = 2; this.loaded; attempt++) {
+      await delay(20 * attempt);
+      if (this.stopping) return;
+      try {
+        return await this.applied([event], to);
+      } catch (error) {
+        if (isStoreAway(error)) throw error;
+        if (attempt === triesBeforeParking) return this.park(event, error, to);
       }
-      if (!this.loaded) return;
     }
   }
 
-  private async park(event: StoredEvent, error: unknown, from: bigint, to: bigint): Promise<void> {
+  private async park(event: StoredEvent, error: unknown, to: bigint): Promise<void> {
     this.options.onTrouble(error, `${this.projection.name} parks ${event.stream} at ${event.position}`);
     const text = 'insert into parked (name, stream, position, error) values ($1, $2, $3, $4) on conflict do nothing';
     const values = [this.projection.name, event.stream, event.position, String(error).slice(0, 2_000)];
-    await this.applied([], from, to, (client) => client.query(text, values));
+    await this.applied([], to, (client) => client.query(text, values));
     this.parked.add(event.stream);
-  }
-}
-
-/** Moves a checkpoint from where the caller believes it to be; false when somebody else has moved it. */
-export async function moveCheckpoint(client: PoolClient, name: string, from: bigint, to: bigint): Promise<boolean> {
-  const text = 'update checkpoint set position = $3 where name = $1 and position = $2';
-  const { rowCount } = await client.query({ name: 'checkpoint-move', text, values: [name, String(from), String(to)] });
-  return rowCount === 1;
-}
-
-/** `false` from the work rolls back. */
-export async function inTransaction<T>(ledger: Ledger, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await ledger.pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('begin');
-    const result = await work(client);
-    await client.query(result === false ? 'rollback' : 'commit');
-    return result;
-  } catch (error) {
-    await client.query('rollback').catch((lost: Error) => (broken = lost));
-    throw error;
-  } finally {
-    client.release(broken);
   }
 }

@@ -1,11 +1,11 @@
-import { fold, Refusal, type Decider, type DomainEvent, type Meta } from '#domain';
+import { eventId, fold, Refusal, type Decider, type DomainEvent, type Meta } from '#domain';
 import { type Alongside } from './append.js';
 import { type Ledger } from './ledger.js';
 import { type StoredEvent } from './stored.js';
 
 export interface Handled<E extends DomainEvent = DomainEvent> {
   stream: string;
-  /** The stream's newest position after the order; what a reader waits for to see it. */
+  /** The order's newest event, or the stream's when it made none; what a reader waits for to see it. */
   position: string;
   version: number;
   events: StoredEvent<E>[];
@@ -25,7 +25,8 @@ export interface HandleOptions<S, E extends DomainEvent> {
 const tries = 5;
 
 /**
- * Read, fold, decide, append; a version conflict starts over, five times at most, then it is a `conflict`.
+ * Read, fold, decide, append; a version conflict starts over, five times at most, then it is a `conflict`. Orders to one
+ * stream take turns in a process, so only other processes can conflict.
  * With an idempotency key the first result is answered again; the same key with another body is `malformed`.
  */
 export async function handle<S, C extends { type: string; meta: Meta }, E extends DomainEvent>(
@@ -33,57 +34,85 @@ export async function handle<S, C extends { type: string; meta: Meta }, E extend
   decider: Decider<S, C, E>,
   id: string,
   command: C,
-  { creating = false, known, alongside }: HandleOptions<S, E> = {},
+  options: HandleOptions<S, E> = {},
 ): Promise<Handled<E>> {
   const stream = `${decider.category}-${id}`;
   const { meta } = command;
-  if (meta.idempotency) {
-    const before = await repeated<E>(ledger, meta);
-    if (before) return before;
+  const before = meta.idempotency && (await repeated<E>(ledger, meta));
+  if (before) return before;
+  const work = () => decideAndAppend(ledger, decider, stream, command, options);
+  try {
+    return await (options.creating ? work() : ledger.inTurn(stream, work));
+  } catch (error) {
+    const first = meta.idempotency && isKeyTaken(error) ? await repeated<E>(ledger, meta) : null;
+    if (first) return first;
+    throw error;
   }
-  let fresh = creating;
+}
+
+async function decideAndAppend<S, C extends { type: string; meta: Meta }, E extends DomainEvent>(
+  ledger: Ledger,
+  decider: Decider<S, C, E>,
+  stream: string,
+  command: C,
+  { creating = false, known, alongside }: HandleOptions<S, E>,
+): Promise<Handled<E>> {
+  const { meta } = command;
   for (let attempt = 1; attempt <= tries; attempt++) {
-    const history = fresh || known ? [] : ((await ledger.read(stream)) as StoredEvent<E>[]);
-    const state = known?.state ?? fold(decider, history as unknown as E[]);
-    const version = known?.version ?? history.length;
+    const first = attempt === 1;
+    const unread = first && (creating || known);
+    const history = unread ? [] : ((await ledger.read(stream)) as StoredEvent<E>[]);
+    const { state, version } =
+      first && known ? known : { state: fold(decider, history as unknown as E[]), version: history.length };
     const events = decider.decide(state, command);
     if (events.length === 0) {
-      const position = history.at(-1)?.position ?? '0';
-      return { stream, position, version, events: [], repeated: false };
+      if (meta.idempotency) await ledger.call(keyRow(meta, stream));
+      return { stream, position: history.at(-1)?.position ?? '0', version, events: [], repeated: false };
     }
-    const rows = { ...alongside?.(events, fold(decider, events, state), version + events.length), ...keyRow(meta, stream) };
+    const after = version + events.length;
+    const rows = { ...alongside?.(events, fold(decider, events, state), after), ...keyRow(meta, stream) };
     const { verdict } = await ledger.append({ stream, expected: version, events, meta, alongside: rows });
     if (verdict.verdict === 'appended') {
       const appended = verdict.events as StoredEvent<E>[];
-      return { stream, position: appended.at(-1)!.position, version: version + events.length, events: appended, repeated: false };
+      return { stream, position: appended.at(-1)!.position, version: after, events: appended, repeated: false };
     }
-    if (verdict.verdict === 'duplicate') {
-      const first = meta.idempotency ? await repeated<E>(ledger, meta) : null;
-      return first ?? again<E>(await ledger.read(stream), stream);
-    }
-    known = undefined;
-    fresh = false;
+    if (verdict.verdict === 'duplicate') return again<E>(await ledger.read(stream), stream, meta.commandId);
   }
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
 }
 
-function keyRow({ idempotency, actor }: Meta, stream: string): Alongside {
-  return idempotency ? { idempotency: [{ actor, ...idempotency, stream }] } : {};
+function keyRow({ idempotency, actor, commandId: command }: Meta, stream: string): Alongside {
+  return idempotency ? { idempotency: [{ actor, ...idempotency, stream, command }] } : {};
 }
 
-async function repeated<E extends DomainEvent>(ledger: Ledger, meta: Meta): Promise<Handled<E> | null> {
-  const { key, hash } = meta.idempotency!;
-  const text = 'select hash, stream from idempotency_key where actor = $1 and key = $2';
-  const { rows } = await ledger.pool.query<{ hash: string; stream: string }>({ name: 'ledger-key', text, values: [meta.actor, key] });
-  const row = rows[0];
+/** Somebody else's order with the same key was first. */
+function isKeyTaken(error: unknown): boolean {
+  const { code, constraint } = error as { code?: unknown; constraint?: unknown };
+  return code === '23505' && constraint === 'idempotency_key_pkey';
+}
+
+async function repeated<E extends DomainEvent>(
+  ledger: Ledger,
+  { idempotency, actor }: Meta,
+): Promise<Handled<E> | null> {
+  const { key, hash } = idempotency!;
+  const row = await ledger.keyed(actor, key);
   if (!row) return null;
   if (row.hash !== hash) {
-    throw new Refusal('malformed', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another request', { key });
+    throw new Refusal('malformed', 'IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used with another request', {
+      key,
+    });
   }
-  return again<E>(await ledger.read(row.stream), row.stream);
+  return again<E>(await ledger.read(row.stream), row.stream, row.command);
 }
 
-function again<E extends DomainEvent>(history: StoredEvent[], stream: string): Handled<E> {
-  const events = history as StoredEvent<E>[];
-  return { stream, position: events.at(-1)?.position ?? '0', version: events.length, events, repeated: true };
+/** What the order made the first time, though the stream may have gone on since. */
+function again<E extends DomainEvent>(history: StoredEvent[], stream: string, commandId: string): Handled<E> {
+  const first = eventId(commandId, 0);
+  const start = history.findIndex(({ id }) => id === first);
+  const rest = start < 0 ? [] : history.slice(start);
+  const end = rest.findIndex(({ id }, i) => id !== eventId(commandId, i));
+  const events = (end < 0 ? rest : rest.slice(0, end)) as StoredEvent<E>[];
+  const last = events.at(-1) ?? history.at(-1);
+  return { stream, position: last?.position ?? '0', version: last?.version ?? 0, events, repeated: true };
 }

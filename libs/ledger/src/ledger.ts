@@ -18,6 +18,7 @@ export class Ledger {
   private readonly streams: Gatherer<string, StoredEvent[]>;
   private readonly numbers: Numbers;
   private readonly lifts: Lifts;
+  private readonly turns = new Map<string, Promise<void>>();
 
   constructor(
     readonly pool: Pool,
@@ -68,6 +69,24 @@ export class Ledger {
     return this.flusher.idle();
   }
 
+  /** Does the work when everything handed in earlier under this name is done. */
+  inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const mine = this.turns.get(name)?.then(work) ?? work();
+    const done = mine.then(ignore, ignore).then(() => {
+      if (this.turns.get(name) === done) this.turns.delete(name);
+    });
+    this.turns.set(name, done);
+    return mine;
+  }
+
+  /** The order that this key was used for. */
+  async keyed(actor: string, key: string): Promise<{ hash: string; stream: string; command: string } | undefined> {
+    const text = 'select hash, stream, command from idempotency_key where actor = $1 and key = $2';
+    const query = { name: 'ledger-key', text, values: [actor, key] };
+    const found = await withStore(() => this.pool.query<{ hash: string; stream: string; command: string }>(query));
+    return found.rows[0];
+  }
+
   private async readStreams(names: string[]): Promise<Map<string, StoredEvent[]>> {
     const text = `select ${columns} from event where stream = any($1) order by stream, version`;
     const { rows } = await this.pool.query<EventColumns>({ name: 'ledger-streams', text, values: [names] });
@@ -77,21 +96,29 @@ export class Ledger {
   }
 }
 
+const ignore = () => {};
+
 /** The store being away is an answer to the caller, not a bug; what the data did wrong is passed on as it is. */
 export async function withStore<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!isStoreAway(error)) throw error;
-    throw new Refusal('unavailable', 'STORE_UNAVAILABLE', 'The database does not answer; try again', String((error as Error).message));
+    throw new Refusal(
+      'unavailable',
+      'STORE_UNAVAILABLE',
+      'The database does not answer; try again',
+      String((error as Error).message),
+    );
   }
 }
 
-/** No server, a lost connection, a shutdown or recovery, a full disk, too many connections, a timeout. */
+/** No server, a lost connection, a shutdown or recovery, a full disk, too many connections, a timeout, a deadlock. */
 export function isStoreAway(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (typeof code === 'string' && /^(08|53|57|58|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND)/.test(code)) return true;
-  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/i.test(
-    String(message),
-  );
+  return awayCodes.test(String(code ?? '')) || awayMessages.test(String(message));
 }
+
+const awayCodes = /^(08|25P0[34]|40|53|55P03|57|58|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/;
+const awayMessages =
+  /Connection terminated|timeout exceeded when trying to connect|encountered a connection error|is not queryable|Query read timeout/i;

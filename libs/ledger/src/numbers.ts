@@ -15,7 +15,11 @@ export class Numbers {
     for (;;) {
       const block = this.blocks.get(of);
       if (block && block.next < block.end) return block.next++;
-      if (!this.fetching.has(of)) this.fetching.set(of, this.fetch(of).finally(() => this.fetching.delete(of)));
+      if (!this.fetching.has(of))
+        this.fetching.set(
+          of,
+          this.fetch(of).finally(() => this.fetching.delete(of)),
+        );
       await this.fetching.get(of);
     }
   }

@@ -40,7 +40,12 @@ async function makeShadows(client: ClientBase, { tables }: Projection): Promise<
   }
 }
 
-async function fill(ledger: Ledger, projection: Projection, batch: number, onProgress: NonNullable<RebuildOptions['onProgress']>): Promise<bigint> {
+async function fill(
+  ledger: Ledger,
+  projection: Projection,
+  batch: number,
+  onProgress: NonNullable<RebuildOptions['onProgress']>,
+): Promise<bigint> {
   let at = 0n;
   let next = ledger.readFrom(at, batch);
   for (;;) {
@@ -56,7 +61,11 @@ async function fill(ledger: Ledger, projection: Projection, batch: number, onPro
   }
 }
 
-async function applyTo(client: ClientBase, projection: Projection, events: Awaited<ReturnType<Ledger['readFrom']>>): Promise<void> {
+async function applyTo(
+  client: ClientBase,
+  projection: Projection,
+  events: Awaited<ReturnType<Ledger['readFrom']>>,
+): Promise<void> {
   const mine = events.filter(({ stream }) => projection.categories.includes(categoryOf(stream)));
   if (mine.length > 0) await projection.apply({ client, table: shadow }, mine);
 }
@@ -66,7 +75,10 @@ async function swap(ledger: Ledger, projection: Projection, from: bigint, batch:
   return inTransaction(ledger, async (client) => {
     const { name, tables } = projection;
     await client.query('insert into checkpoint values ($1, 0) on conflict do nothing', [name]);
-    const { rows } = await client.query<{ position: string }>('select position from checkpoint where name = $1 for update', [name]);
+    const { rows } = await client.query<{ position: string }>(
+      'select position from checkpoint where name = $1 for update',
+      [name],
+    );
     const live = BigInt(rows[0]!.position);
     let at = from;
     while (at < live) {

@@ -29,22 +29,25 @@ export interface EventColumns {
   version: number;
   type: string;
   schema: number;
-  data: object;
-  meta: EventMeta;
-  digest: Buffer;
+  data: string;
+  meta: string;
+  digest: string;
 }
 
 /** Old shapes made new: `lifts[type][schema]` turns data of that schema number into the next one. */
 export type Lifts = Record<string, Record<number, (data: never) => object>>;
 
-export const columns = 'position, id, stream, version, type, schema, data, meta, digest';
+/** As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
+export const columns =
+  "position::text, id::text, stream, version, type, schema, data::text, meta::text, encode(digest, 'hex') as digest";
 
 export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
-  const { digest, position, ...rest } = row;
-  const event = { ...rest, position: String(position), digest: digest.toString('hex') };
-  for (let lift = lifts[event.type]?.[event.schema]; lift; lift = lifts[event.type]?.[event.schema]) {
-    event.data = lift(event.data as never);
-    event.schema += 1;
+  const { position, id, stream, version, type, digest } = row;
+  let { schema } = row;
+  let data = JSON.parse(row.data) as object;
+  for (let lift = lifts[type]?.[schema]; lift; lift = lifts[type]?.[schema]) {
+    data = lift(data as never);
+    schema += 1;
   }
-  return event;
+  return { position, id, stream, version, type, schema, data, meta: JSON.parse(row.meta) as EventMeta, digest };
 }

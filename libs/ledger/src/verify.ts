@@ -33,7 +33,9 @@ const span = 20_000n;
  * data and digest were both rewritten.
  */
 export async function verify(pool: Pool, from = 1n, to?: bigint): Promise<Verification> {
-  const newest = await pool.query<{ last: string; hash: Buffer }>('select last, hash from block order by first desc limit 1');
+  const newest = await pool.query<{ last: string; hash: Buffer }>(
+    'select last, hash from block order by first desc limit 1',
+  );
   const head = { position: String(newest.rows[0]?.last ?? 0), hash: newest.rows[0]?.hash.toString('hex') ?? '' };
   const top = await pool.query<{ position: string | null }>('select max(position) as position from event');
   const end = to ?? maximum(BigInt(head.position), BigInt(top.rows[0]?.position ?? 0));
@@ -97,5 +99,8 @@ async function firstBadBlock(pool: Pool, start: bigint, stop: bigint): Promise<B
     [String(stop)],
   );
   if (covered.rows[0]) return undefined;
-  return { last: String(stop), bad: { position: String(stop), problem: 'block', text: `no block covers event ${stop}` } };
+  return {
+    last: String(stop),
+    bad: { position: String(stop), problem: 'block', text: `no block covers event ${stop}` },
+  };
 }

@@ -26,18 +26,28 @@ const settings = z.object({
   RUNLEDGER_DATA: z.string().default('.runledger'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   NATS_URL: z.url({ protocol: /^(nats|tls)$/ }).optional(),
-  RUNLEDGER_INSTANCE: z.string().regex(/^[\w-]{1,32}$/).default('1'),
+  RUNLEDGER_INSTANCE: z
+    .string()
+    .regex(/^[\w-]{1,32}$/)
+    .default('1'),
   RUNLEDGER_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
   RUNLEDGER_ADMIN_EMAIL: z.email().default('admin@example.com'),
   RUNLEDGER_ADMIN_PASSWORD: z.string().min(8).max(1_024).optional(),
+  RUNLEDGER_BARE: yes('false'),
   RUNLEDGER_ALLOWED_ORIGINS: list(','),
   RUNLEDGER_ALLOWED_ROOTS: list(':'),
-  RUNLEDGER_JOBS_PREFIX: z.string().regex(/^(\/[\w.-]+)+$/).default('/api/v1'),
+  RUNLEDGER_JOBS_PREFIX: z
+    .string()
+    .regex(/^(\/[\w.-]+)+$/)
+    .default('/api/v1'),
   RUNLEDGER_RATE_LIMITS: yes('true'),
   RUNLEDGER_RATE_AUTH_PER_MINUTE: count(5, 1, 100_000),
   RUNLEDGER_TOKEN_MINUTES: count(24 * 60, 1, 60 * 24 * 365),
   RUNLEDGER_EXECUTOR_SLOTS: count(8 * availableParallelism(), 1, 10_000),
-  RUNLEDGER_EXECUTOR_NAME: z.string().regex(/^[\w.-]{1,64}$/).default(hostname()),
+  RUNLEDGER_EXECUTOR_NAME: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default(hostname()),
   RUNLEDGER_KILL_GRACE_SECONDS: count(10, 0, 3_600),
   RUNLEDGER_EXECUTOR_ON_STOP: z.enum(['keep', 'end']).default('keep'),
   RUNLEDGER_OUTPUT_LIMIT: count(10 * 1_048_576, 65_536, 1_073_741_824),

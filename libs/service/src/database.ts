@@ -10,10 +10,17 @@ export type Entities = (EntitySchema | EntityClass<unknown>)[];
 const migrationLock = 7_265_002;
 
 /** Every connection refuses to hang: a statement, a lock or an idle transaction that lasts is ended by the server. */
-const sessionSettings = '-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000 -c timezone=UTC';
+const sessionSettings =
+  '-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000 -c timezone=UTC';
 
 /** One pool a process: MikroORM's, which the hot paths use too. */
-export async function openDatabase(url: string, size: number, entities: Entities, steps: Step[], log: Log): Promise<{ orm: MikroORM; pool: Pool }> {
+export async function openDatabase(
+  url: string,
+  size: number,
+  entities: Entities,
+  steps: Step[],
+  log: Log,
+): Promise<{ orm: MikroORM; pool: Pool }> {
   const orm = await MikroORM.init({
     clientUrl: url,
     entities: entities.length > 0 ? entities : [],
@@ -21,7 +28,13 @@ export async function openDatabase(url: string, size: number, entities: Entities
     extensions: [Migrator],
     pool: { min: 0, max: size },
     driverOptions: { options: sessionSettings, connectionTimeoutMillis: 5_000, keepAlive: true },
-    migrations: { tableName: 'migration', snapshot: false, transactional: true, allOrNothing: false, migrationsList: steps.map(asMigration) },
+    migrations: {
+      tableName: 'migration',
+      snapshot: false,
+      transactional: true,
+      allOrNothing: false,
+      migrationsList: steps.map(asMigration),
+    },
     logger: (message) => log.debug(message),
   });
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as Pool;
@@ -42,12 +55,15 @@ export async function migrate(orm: MikroORM, pool: Pool): Promise<void> {
 }
 
 /** A 2xx means "on disk": with these settings off it would not. */
-async function refuseUnsafe(client: { query(text: string): Promise<{ rows: { name: string; setting: string }[] }> }): Promise<void> {
+async function refuseUnsafe(client: {
+  query(text: string): Promise<{ rows: { name: string; setting: string }[] }>;
+}): Promise<void> {
   const { rows } = await client.query(
     `select name, setting from pg_settings where name in ('fsync', 'full_page_writes', 'synchronous_commit', 'standard_conforming_strings') and setting = 'off'`,
   );
   const off = rows.map(({ name }) => name);
-  if (off.length > 0) throw new Error(`This PostgreSQL runs with ${off.join(', ')} off: turn it on, or what is acknowledged may be lost`);
+  if (off.length > 0)
+    throw new Error(`This PostgreSQL runs with ${off.join(', ')} off: turn it on, or what is acknowledged may be lost`);
 }
 
 function asMigration([name, sql]: Step) {

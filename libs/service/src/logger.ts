@@ -25,10 +25,19 @@ export function createLogger(name: string, level: string, destination?: Destinat
 
 /** Nest's own lines, through the same logger; its start-up chatter only when somebody debugs. */
 export function nestLogger(log: Log): LoggerService {
-  const write = (level: 'debug' | 'warn' | 'error') => (message: unknown, ...rest: unknown[]) => {
-    const context = rest.at(-1);
-    if (message instanceof Error) log[level]({ err: message, context }, message.message);
-    else log[level]({ context, ...(rest.length > 1 ? { detail: rest[0] } : {}) }, String(message));
+  const write =
+    (level: 'debug' | 'warn' | 'error') =>
+    (message: unknown, ...rest: unknown[]) => {
+      const context = rest.at(-1);
+      if (message instanceof Error) log[level]({ err: message, context }, message.message);
+      else log[level]({ context, ...(rest.length > 1 ? { detail: rest[0] } : {}) }, String(message));
+    };
+  return {
+    log: write('debug'),
+    debug: write('debug'),
+    verbose: write('debug'),
+    warn: write('warn'),
+    error: write('error'),
+    fatal: write('error'),
   };
-  return { log: write('debug'), debug: write('debug'), verbose: write('debug'), warn: write('warn'), error: write('error'), fatal: write('error') };
 }

@@ -4,8 +4,16 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** The process's Prometheus registry and the measures that every service takes. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly flushes = new Counter({ name: 'runledger_flushes_total', help: 'Group commits', registers: [this.registry] });
-  readonly events = new Counter({ name: 'runledger_events_appended_total', help: 'Events appended by this process', registers: [this.registry] });
+  readonly flushes = new Counter({
+    name: 'runledger_flushes_total',
+    help: 'Group commits',
+    registers: [this.registry],
+  });
+  readonly events = new Counter({
+    name: 'runledger_events_appended_total',
+    help: 'Events appended by this process',
+    registers: [this.registry],
+  });
   readonly requests = new Histogram({
     name: 'runledger_http_request_seconds',
     help: 'HTTP requests by surface, method and status class',
@@ -13,8 +21,17 @@ export class Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
     registers: [this.registry],
   });
-  readonly running = new Gauge({ name: 'runledger_runs_running', help: 'Runs in hand of this executor', registers: [this.registry] });
-  readonly lag = new Gauge({ name: 'runledger_view_lag_events', help: 'Events between the ledger and a read model', labelNames: ['view'] as const, registers: [this.registry] });
+  readonly running = new Gauge({
+    name: 'runledger_runs_running',
+    help: 'Runs in hand of this executor',
+    registers: [this.registry],
+  });
+  readonly lag = new Gauge({
+    name: 'runledger_view_lag_events',
+    help: 'Events between the ledger and a read model',
+    labelNames: ['view'] as const,
+    registers: [this.registry],
+  });
 
   constructor(service: string) {
     this.registry.setDefaultLabels({ service });

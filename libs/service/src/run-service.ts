@@ -18,7 +18,6 @@ export async function runService({ module, ...parts }: ServiceParts & { module: 
     abortOnError: false,
   });
   runUntilStopped(app, context);
-  await app.init();
   await openOps(context);
   await app.listen();
 }

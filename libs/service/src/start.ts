@@ -1,5 +1,13 @@
 import { type INestApplicationContext } from '@nestjs/common';
-import { bells, createInProcessBus, createNatsBus, PostgresPayloads, type Bus, type BusOptions, type ServiceName } from '#bus';
+import {
+  bells,
+  createInProcessBus,
+  createNatsBus,
+  PostgresPayloads,
+  type Bus,
+  type BusOptions,
+  type ServiceName,
+} from '#bus';
 import { Ledger } from '#ledger';
 import { type Config } from './config.js';
 import { Context } from './context.js';

@@ -2,7 +2,7 @@ import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { timeoutOf } from '#domain';
 import { ended, type Attempt } from '../attempt.js';
-import { type ActionRunner } from './action.js';
+import { type ActionRunner } from './host.js';
 
 /** Runs a program in its own session through the launcher. */
 export const command: ActionRunner<'command'> = async (attempt, action, host) => {

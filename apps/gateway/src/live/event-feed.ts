@@ -48,13 +48,22 @@ export class EventFeed {
     }
     const [kind, id] = room.split(':') as ['run' | 'process', string];
     const asked = kind === 'run' ? subjects.getRun : subjects.getProcess;
-    const { value } = await this.context.bus.send(asked as typeof subjects.getRun, { id, after: await this.head() }, meta());
-    if (!value || (!asker.any && value.owner !== asker.id)) throw new Refusal('not-found', 'ROOM_NOT_FOUND', `No such ${kind}`);
+    const { value } = await this.context.bus.send(
+      asked as typeof subjects.getRun,
+      { id, after: await this.head() },
+      meta(),
+    );
+    if (!value || (!asker.any && value.owner !== asker.id))
+      throw new Refusal('not-found', 'ROOM_NOT_FOUND', `No such ${kind}`);
     return { kind, id };
   }
 
   /** Tells everything after `after`, then what comes; answers where the subscription stands. */
-  async join(interest: Interest, after: string | undefined, tell: Member['tell']): Promise<{ position: string; leave: () => void }> {
+  async join(
+    interest: Interest,
+    after: string | undefined,
+    tell: Member['tell'],
+  ): Promise<{ position: string; leave: () => void }> {
     const head = await this.head();
     const member: Member = { interest, cursor: BigInt(after ?? head), tell };
     if (this.members.size === 0) this.at = BigInt(head);
@@ -101,14 +110,15 @@ export class EventFeed {
 
   private async advance(): Promise<void> {
     try {
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const lowest = [...this.members].reduce((low, { cursor }) => (cursor < low ? cursor : low), this.at);
         const { items, scanned, head } = await this.read(String(lowest), page);
         for (const event of items) {
           for (const member of this.members) await this.offer(member, event);
         }
         const reached = BigInt(scanned);
-        for (const member of this.members) if (member.cursor < reached && member.cursor >= lowest) member.cursor = reached;
+        for (const member of this.members)
+          if (member.cursor < reached && member.cursor >= lowest) member.cursor = reached;
         if (reached > this.at) this.at = reached;
         more = reached < BigInt(head) && reached > lowest;
       }
@@ -131,7 +141,10 @@ export class EventFeed {
     const position = BigInt(event.position);
     if (position <= member.cursor) return;
     member.cursor = position;
-    this.context.log.debug({ position: event.position, type: event.type, correlationId: event.meta.correlationId }, 'told a socket');
+    this.context.log.debug(
+      { position: event.position, type: event.type, correlationId: event.meta.correlationId },
+      'told a socket',
+    );
     member.tell(event);
   }
 

@@ -69,7 +69,10 @@ export class OutputFeeds {
       watcher.socket.volatile.emit('output', piece);
       return;
     }
-    const follows = piece.attempt === watcher.at.attempt ? piece.seq === watcher.at.seq + 1 : piece.seq === 1 && piece.attempt > watcher.at.attempt;
+    const follows =
+      piece.attempt === watcher.at.attempt
+        ? piece.seq === watcher.at.seq + 1
+        : piece.seq === 1 && piece.attempt > watcher.at.attempt;
     if (follows) this.tell(watcher, piece);
     else if (isAfter(piece, watcher.at)) {
       watcher.live = false;
@@ -94,8 +97,12 @@ export class OutputFeeds {
     if (watcher.reading || watcher.gone) return;
     watcher.reading = true;
     try {
-      for (let more = true; more && !watcher.gone && buffered(watcher.socket) <= mostBuffered; ) {
-        const answer = await this.context.bus.send(subjects.readOutput, { run, after: watcher.at, limit: pageBytes }, meta());
+      for (let more = true; more && !watcher.gone && buffered(watcher.socket) <= mostBuffered;) {
+        const answer = await this.context.bus.send(
+          subjects.readOutput,
+          { run, after: watcher.at, limit: pageBytes },
+          meta(),
+        );
         for (const chunk of answer.chunks) this.tell(watcher, asPiece(run, chunk));
         ({ more } = answer);
         watcher.live = !more;
@@ -114,7 +121,10 @@ function asPiece(run: string, { attempt, seq, stream, bytes }: OutputChunk): Liv
 
 /** What the socket has not taken yet, in engine.io's queue and in the WebSocket's. */
 function buffered({ conn }: Socket): number {
-  const { writeBuffer, transport } = conn as unknown as { writeBuffer: { data?: unknown }[]; transport: { socket?: { bufferedAmount?: number } } };
+  const { writeBuffer, transport } = conn as unknown as {
+    writeBuffer: { data?: unknown }[];
+    transport: { socket?: { bufferedAmount?: number } };
+  };
   const queued = writeBuffer.reduce((sum, { data }) => sum + (typeof data === 'string' ? data.length : 0), 0);
   return queued + (transport.socket?.bufferedAmount ?? 0);
 }

@@ -26,7 +26,11 @@ export class Subscriber {
   async subscribe({ room, after, output }: Subscribing): Promise<{ ok: true; position: string }> {
     this.unsubscribe(room);
     const { user } = this.session;
-    const wants = await this.events.interest(room, { id: user.id, any: may(user.role, 'any:read'), all: may(user.role, 'events:read') });
+    const wants = await this.events.interest(room, {
+      id: user.id,
+      any: may(user.role, 'any:read'),
+      all: may(user.role, 'events:read'),
+    });
     const tell = (event: EventMessage) => this.socket.emit('event', event);
     const { position, leave } = await this.events.join(wants, after, tell);
     const leaves = [leave];

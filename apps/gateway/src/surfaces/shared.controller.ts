@@ -36,16 +36,29 @@ export class SharedController {
     body: login,
     answer: loggedIn,
   })
-  async login(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<z.infer<typeof loggedIn>> {
+  async login(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<z.infer<typeof loggedIn>> {
     const { username, password } = bodyOf(login, request);
     this.limiter.pass(request, username);
     const { token, expiresAt, user } = await this.caller.send(request, subjects.signIn, { login: username, password });
     const secure = request.protocol === 'https' || this.context.config.production;
-    void reply.setCookie(cookieNames[0], token, { path: '/', httpOnly: true, sameSite: 'lax', secure, expires: new Date(expiresAt) });
+    void reply.setCookie(cookieNames[0], token, {
+      path: '/',
+      httpOnly: true,
+      sameSite: 'lax',
+      secure,
+      expires: new Date(expiresAt),
+    });
     return { message: 'Login successful', access_token: token, token_type: 'bearer', user: cardShape(user) };
   }
 
-  @Route('GET', '/api/auth/me', { policy: 'public', summary: 'Who is signed in', answer: z.object({ username: z.string() }) })
+  @Route('GET', '/api/auth/me', {
+    policy: 'public',
+    summary: 'Who is signed in',
+    answer: z.object({ username: z.string() }),
+  })
   me(@Req() { session }: FastifyRequest): { username: string } {
     if (!session) throw new Refusal('unauthenticated', 'NOT_LOGGED_IN', 'Not logged in');
     return { username: session.user.username };
@@ -57,7 +70,10 @@ export class SharedController {
     accepts: ['json', 'form'],
     answer: z.object({ message: z.string() }),
   })
-  async logout(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<{ message: string }> {
+  async logout(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<{ message: string }> {
     const { session } = request;
     if (session) await this.caller.send(request, subjects.signOut, { session: session.id });
     for (const name of cookieNames) void reply.clearCookie(name, { path: '/' });

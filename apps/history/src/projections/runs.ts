@@ -37,7 +37,9 @@ async function existing({ client, table }: Target, events: StoredEvent[]): Promi
   if (ids.size === 0) return new Map();
   const text = `select id, born, row from ${table('run_view')} where id = any($1::uuid[])`;
   const { rows } = await client.query<{ id: string; born: string; row: RunRow }>(text, [[...ids]]);
-  return new Map(rows.map(({ id, born, row }) => [id, { born, row, before: { owner: row.owner, status: row.status } }]));
+  return new Map(
+    rows.map(({ id, born, row }) => [id, { born, row, before: { owner: row.owner, status: row.status } }]),
+  );
 }
 
 async function write({ client, table }: Target, all: Folded[]): Promise<void> {

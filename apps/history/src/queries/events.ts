@@ -23,7 +23,7 @@ export class EventQueries {
     const selective = data.type !== undefined || data.actor !== undefined;
     const items: StoredEvent[] = [];
     let scanned = after;
-    for (let seen = 0; items.length < limit && seen < mostScanned; ) {
+    for (let seen = 0; items.length < limit && seen < mostScanned;) {
       const events = await withStore(() => ledger.readFrom(scanned, selective ? together : limit));
       for (const event of events) {
         if (items.length === limit) break;
@@ -39,7 +39,9 @@ export class EventQueries {
   @Answers(subjects.verifyLedger)
   verify({ data: { from, to } }: Request<{ from?: string; to?: string }>) {
     const { pool } = this.context;
-    return withStore(() => verify(pool, from === undefined ? undefined : BigInt(from), to === undefined ? undefined : BigInt(to)));
+    return withStore(() =>
+      verify(pool, from === undefined ? undefined : BigInt(from), to === undefined ? undefined : BigInt(to)),
+    );
   }
 
   private page(events: StoredEvent[], filter: EventFilter, head: string) {
@@ -49,5 +51,7 @@ export class EventQueries {
 }
 
 function matches({ type, meta }: StoredEvent, filter: EventFilter): boolean {
-  return (filter.type === undefined || type === filter.type) && (filter.actor === undefined || meta.actor === filter.actor);
+  return (
+    (filter.type === undefined || type === filter.type) && (filter.actor === undefined || meta.actor === filter.actor)
+  );
 }

@@ -31,7 +31,10 @@ export class ProcessQueries {
       ...(enabled !== undefined ? [{ enabled }] : []),
       ...(owner !== undefined ? [{ owner }] : []),
     ];
-    if (cursor) where.push(order === 'number' ? { number: { $gt: Number(numeral(cursor)) } } : { born: { $lt: numeral(cursor) } });
+    if (cursor)
+      where.push(
+        order === 'number' ? { number: { $gt: Number(numeral(cursor)) } } : { born: { $lt: numeral(cursor) } },
+      );
     const rows = await this.find({ $and: where }, order === 'number' ? { number: 'asc' } : { born: 'desc' }, limit);
     const last = rows.length === limit ? rows.at(-1) : undefined;
     const next = last ? (order === 'number' ? String(last.number) : last.born) : null;
@@ -39,7 +42,9 @@ export class ProcessQueries {
   }
 
   @Answers(subjects.getProcess)
-  get({ data: { id, number, after } }: Request<{ id?: string; number?: number; after?: string }>): Promise<Seen<ProcessListed | null>> {
+  get({
+    data: { id, number, after },
+  }: Request<{ id?: string; number?: number; after?: string }>): Promise<Seen<ProcessListed | null>> {
     return this.views.seen('process_view', after, async () => {
       if (id !== undefined && !isId(id)) return null;
       const rows = await this.find(id === undefined ? { number: number ?? -1 } : { id }, {}, 1);
@@ -64,7 +69,11 @@ export class ProcessQueries {
     );
     const lastRuns = new Map(rows.map(({ number, row }) => [number, row]));
     const now = new Date();
-    return processes.map((row) => ({ ...row, lastRun: lastRuns.get(row.number) ?? null, nextRunAt: nextRun(row, now) }));
+    return processes.map((row) => ({
+      ...row,
+      lastRun: lastRuns.get(row.number) ?? null,
+      nextRunAt: nextRun(row, now),
+    }));
   }
 }
 

@@ -18,7 +18,9 @@ export class RunQueries {
 
   @Answers(subjects.listRuns)
   list({ data: filter }: Request<RunFilter>): Promise<Seen<Page<RunRow>>> {
-    return this.views.seen('run_view', filter.after, () => (filter.started ? this.byStart(filter) : this.byBirth(filter)));
+    return this.views.seen('run_view', filter.after, () =>
+      filter.started ? this.byStart(filter) : this.byBirth(filter),
+    );
   }
 
   @Answers(subjects.getRun)
@@ -33,13 +35,18 @@ export class RunQueries {
   }
 
   @Answers(subjects.countRuns)
-  count({ data: { owner, after } }: Request<{ owner?: string; after?: string }>): Promise<Seen<Record<RunStatus, number>>> {
+  count({
+    data: { owner, after },
+  }: Request<{ owner?: string; after?: string }>): Promise<Seen<Record<RunStatus, number>>> {
     return this.views.seen('run_view', after, () => this.counted(owner));
   }
 
   private async counted(owner: string | undefined): Promise<Record<RunStatus, number>> {
-    const text = 'select status, sum(runs)::bigint as runs from run_count where $1::text is null or owner = $1 group by status';
-    const { rows } = await withStore(() => this.context.pool.query<{ status: RunStatus; runs: string }>(text, [owner ?? null]));
+    const text =
+      'select status, sum(runs)::bigint as runs from run_count where $1::text is null or owner = $1 group by status';
+    const { rows } = await withStore(() =>
+      this.context.pool.query<{ status: RunStatus; runs: string }>(text, [owner ?? null]),
+    );
     const counts = Object.fromEntries(runStatuses.map((status) => [status, 0])) as Record<RunStatus, number>;
     for (const { status, runs } of rows) counts[status] = Number(runs);
     return counts;
@@ -60,11 +67,16 @@ export class RunQueries {
       const [at, number] = filter.cursor.split('_');
       const startedAt = new Date(at ?? '');
       if (Number.isNaN(startedAt.getTime())) throw badCursor();
-      where.push({ $or: [{ startedAt: { $lt: startedAt } }, { startedAt, number: { $lt: Number(numeral(number ?? '')) } }] });
+      where.push({
+        $or: [{ startedAt: { $lt: startedAt } }, { startedAt, number: { $lt: Number(numeral(number ?? '')) } }],
+      });
     }
     const rows = await this.find({ $and: where }, { startedAt: 'desc', number: 'desc' }, filter.limit);
     const last = rows.at(-1)?.row;
-    return { items: rows.map(({ row }) => row), next: last && rows.length === filter.limit ? `${last.startedAt}_${last.number}` : null };
+    return {
+      items: rows.map(({ row }) => row),
+      next: last && rows.length === filter.limit ? `${last.startedAt}_${last.number}` : null,
+    };
   }
 
   private conditions(filter: RunFilter): Where[] {
@@ -90,7 +102,9 @@ export class RunQueries {
   }
 
   private async one(text: string, value: string | number): Promise<RunRow | null> {
-    const { rows } = await withStore(() => this.context.pool.query<{ row: RunRow }>({ name: text, text, values: [value] }));
+    const { rows } = await withStore(() =>
+      this.context.pool.query<{ row: RunRow }>({ name: text, text, values: [value] }),
+    );
     return rows[0]?.row ?? null;
   }
 }

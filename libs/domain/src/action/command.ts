@@ -10,7 +10,10 @@ export const environment = z.record(variable, text(65_536)).superRefine((env, co
   for (const name of Object.keys(env)) {
     if (refused.test(name)) context.addIssue({ code: 'custom', path: [name], message: 'may not be set' });
   }
-  const size = Object.entries(env).reduce((sum, [name, value]) => sum + name.length + Buffer.byteLength(String(value)) + 2, 0);
+  const size = Object.entries(env).reduce(
+    (sum, [name, value]) => sum + name.length + Buffer.byteLength(String(value)) + 2,
+    0,
+  );
   if (size > 65_536) context.addIssue({ code: 'custom', message: 'must not exceed 64 KiB in total' });
 });
 

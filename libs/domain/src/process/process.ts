@@ -40,7 +40,12 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
         const { revision, change } = command.data;
         if (revision !== state.revision) {
           const details = { revision: state.revision };
-          throw new Refusal('conflict', 'REVISION_STALE', `The current revision is ${state.revision}: read it again`, details);
+          throw new Refusal(
+            'conflict',
+            'REVISION_STALE',
+            `The current revision is ${state.revision}: read it again`,
+            details,
+          );
         }
         return [{ type: 'ProcessRevised', data: { ...state.settings, ...change, revision: revision + 1, by, at } }];
       }

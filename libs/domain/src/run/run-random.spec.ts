@@ -109,7 +109,9 @@ function wrongWith(events: RunEvent[]): string | null {
   }
   const last = events.filter(({ type }) => type !== 'RunLateReported').at(-1);
   const { status } = events.reduce(run.evolve, run.initial);
-  return isOver(status) === (last !== undefined && terminal.includes(last.type)) ? null : `${status} after ${last?.type}`;
+  return isOver(status) === (last !== undefined && terminal.includes(last.type))
+    ? null
+    : `${status} after ${last?.type}`;
 }
 
 test('no sequence of orders ends a run twice, or lets it succeed without a start', () => {

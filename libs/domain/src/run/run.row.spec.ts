@@ -6,14 +6,27 @@ const id = '0197a3c0-0000-7000-8000-000000000001';
 const at = '2026-05-01T10:00:05.000Z';
 const birth: RunRequested = {
   ...{ number: 7, name: 'nightly', process: { id: 'p', number: 3, name: 'nightly', revision: 2 } },
-  ...{ action: { kind: 'noop' }, policies: { timeout: '1h' }, priority: 6, owner: 'ann', batch: 'b', scheduledFor: '2026-05-01T10:00:00.000Z' },
+  ...{
+    action: { kind: 'noop' },
+    policies: { timeout: '1h' },
+    priority: 6,
+    owner: 'ann',
+    batch: 'b',
+    scheduledFor: '2026-05-01T10:00:00.000Z',
+  },
   ...{ retryOf: null, parameters: null, payload: { any: ['thing'] }, requestedAt: '2026-05-01T10:00:01.000Z' },
 };
 const requested: RunEvent = { type: 'RunRequested', data: birth };
 const queued: RunRow = {
   ...{ id, number: 7, name: 'nightly', process: { id: 'p', number: 3, name: 'nightly', revision: 2 } },
   ...{ action: { kind: 'noop' }, policies: { timeout: '1h' }, status: 'queued', reason: null, attempt: 0, priority: 6 },
-  ...{ owner: 'ann', batch: 'b', server: null, scheduledFor: '2026-05-01T10:00:00.000Z', requestedAt: '2026-05-01T10:00:01.000Z' },
+  ...{
+    owner: 'ann',
+    batch: 'b',
+    server: null,
+    scheduledFor: '2026-05-01T10:00:00.000Z',
+    requestedAt: '2026-05-01T10:00:01.000Z',
+  },
   ...{ startedAt: null, finishedAt: null, exitCode: null, signal: null, ops: 0, progress: null, message: null },
   ...{ output: null, payload: { any: ['thing'] } },
 };

@@ -42,7 +42,11 @@ export type RunCommand =
   | { type: 'RequestRun'; meta: Meta; data: Omit<RunRequested, 'requestedAt'> }
   /** `any`: the asker may cancel what is not his own. */
   | { type: 'CancelRun'; meta: Meta; data: { reason: string | null; any: boolean } }
-  | { type: 'ReportProgress'; meta: Meta; data: { attempt: number; epoch: string; progress?: number; ops?: number; message?: string } }
+  | {
+      type: 'ReportProgress';
+      meta: Meta;
+      data: { attempt: number; epoch: string; progress?: number; ops?: number; message?: string };
+    }
   | { type: 'FinishRun'; meta: Meta; data: { attempt: number; epoch: string; outcome: Outcome } }
   | { type: 'LoseRun'; meta: Meta; data: { attempt: number; epoch: string; reason: string } };
 

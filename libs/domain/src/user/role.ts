@@ -25,7 +25,15 @@ const running: Right[] = ['processes:write', 'runs:request', 'runs:control'];
 /** The one table of who may what; guards, documents and the generated tests read it. */
 export const rightsOf: Record<Role, ReadonlySet<Right>> = {
   admin: new Set(rights),
-  operator: new Set([...reading, ...running, 'commands:run', 'any:read', 'events:read', 'ledger:verify', 'metrics:read']),
+  operator: new Set([
+    ...reading,
+    ...running,
+    'commands:run',
+    'any:read',
+    'events:read',
+    'ledger:verify',
+    'metrics:read',
+  ]),
   viewer: new Set([...reading, 'any:read', 'events:read', 'ledger:verify', 'metrics:read']),
   user: new Set([...reading, ...running]),
 };

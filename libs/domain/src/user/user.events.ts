@@ -1,7 +1,10 @@
 import type { Role } from './role.js';
 
 export type UserEvent =
-  | { type: 'UserRegistered'; data: { number: number; username: string; email: string; role: Role; by: string; at: string } }
+  | {
+      type: 'UserRegistered';
+      data: { number: number; username: string; email: string; role: Role; by: string; at: string };
+    }
   | { type: 'UserRoleAssigned'; data: { role: Role; by: string; at: string } }
   | { type: 'UserPasswordReplaced'; data: { by: string; at: string } }
   | { type: 'UserDeactivated'; data: { by: string; at: string } }

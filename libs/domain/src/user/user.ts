@@ -21,7 +21,8 @@ export const user: Decider<User, UserCommand, UserEvent> = {
   initial: { status: 'absent', role: 'user' },
   decide(state, { type, meta, data }) {
     const { now: at, actor: by } = meta;
-    if (type === 'RegisterUser') return state.status === 'absent' ? [{ type: 'UserRegistered', data: { ...data, by, at } }] : [];
+    if (type === 'RegisterUser')
+      return state.status === 'absent' ? [{ type: 'UserRegistered', data: { ...data, by, at } }] : [];
     if (state.status === 'absent') throw new Refusal('not-found', 'USER_NOT_FOUND', 'No such user');
     switch (type) {
       case 'AssignRole':

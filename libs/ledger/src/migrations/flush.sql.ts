@@ -51,11 +51,13 @@ begin
       select e.version from event e where e.stream = a.stream collate "C" order by e.version desc limit 1
     ) now on true
     left join lateral (
-      select e.position from event e where e.stream = a.stream collate "C" and e.version <= 50 and e.id = a.id
+      select e.position from event e
+      where now.version > 0 and e.stream = a.stream collate "C" and e.version <= 50 and e.id = a.id
       union all
-      select e.position from event e where e.stream = a.stream collate "C" and e.version > 50 and e.id = a.id
+      select e.position from event e
+      where now.version > 50 and e.stream = a.stream collate "C" and e.version > 50 and e.id = a.id
       limit 1
-    ) again on now.version is not null
+    ) again on true
     where a.i = 0
   )
   select array_agg(j.version order by j.n), array_agg(j.verdict order by j.n), array_agg(j.n) filter (where j.verdict > 0),
@@ -97,13 +99,13 @@ language sql as $$
   ) b, ledger_append(b.ns, b.indexes, b.streams, b.expected, b.ids, b.types, b.schemas, b.datas, b.metas, requires, at) a
 $$;
 
--- Columns as text with one line a value, since a line needs no parsing and JSON has no raw line feed; the rest as above.
+-- The columns as above, made before the lock is taken.
 -- alongside: {"<hook>": <rows>}; a hook is a function (rows json, refused integer[], at timestamptz) returns json and
 -- must leave out rows whose n was refused. Answers {first, last, base, refused, based, hooks: {"<hook>": <its answer>}}:
 -- first and last of all that the flush appended, hooks included; base: first of the batch itself.
 create function ledger_flush(
-  ns integer[], indexes integer[], streams text, expected integer[], ids text, types text, schemas smallint[],
-  datas text, metas text, requires json, alongside json
+  ns integer[], indexes integer[], streams text[], expected integer[], ids uuid[], types text[], schemas smallint[],
+  datas text[], metas text[], requires json, alongside json
 ) returns json language plpgsql as $$
 declare
   at timestamptz;
@@ -118,9 +120,7 @@ begin
   perform pg_advisory_xact_lock(7265001);
   at := clock_timestamp();
   select coalesce(max(b.last), 0) into head from block b where b.first = (select max(c.first) from block c);
-  select a.* into appended from ledger_append(ns, indexes, string_to_array(streams, e'\n'), expected,
-    string_to_array(ids, e'\n')::uuid[], string_to_array(types, e'\n'), schemas, string_to_array(datas, e'\n'),
-    string_to_array(metas, e'\n'), requires, at) a;
+  select a.* into appended from ledger_append(ns, indexes, streams, expected, ids, types, schemas, datas, metas, requires, at) a;
   reached := coalesce(appended.last, head);
   if alongside is not null then
     for hook in

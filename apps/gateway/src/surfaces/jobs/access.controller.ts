@@ -40,10 +40,17 @@ export class JobsAccessController {
   }
 
   /** `redis` reports the message bus: the document's clients read that name. */
-  @Route('GET', '/api/v1/health', { policy: 'public', summary: 'Readiness: 503 when something is away', answer: health })
+  @Route('GET', '/api/v1/health', {
+    policy: 'public',
+    summary: 'Readiness: 503 when something is away',
+    answer: health,
+  })
   async health(@Res({ passthrough: true }) reply: FastifyReply): Promise<z.infer<typeof health>> {
     const { bus, pool } = this.context;
-    const database = await pool.query('select 1').then(() => true, () => false);
+    const database = await pool.query('select 1').then(
+      () => true,
+      () => false,
+    );
     const answering = bus.stats().connected && (await this.servicesAnswer());
     const good = database && answering;
     void reply.status(good ? 200 : 503);

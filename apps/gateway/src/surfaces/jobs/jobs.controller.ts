@@ -39,7 +39,13 @@ export class JobsController {
     private readonly context: Context,
   ) {}
 
-  @Route('POST', '/api/v1/jobs', { policy: 'commands:run', summary: 'Submits a job', status: 202, body: jobBody, answer: jobRead })
+  @Route('POST', '/api/v1/jobs', {
+    policy: 'commands:run',
+    summary: 'Submits a job',
+    status: 202,
+    body: jobBody,
+    answer: jobRead,
+  })
   async submit(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
     const body = bodyOf(jobBody, request);
     if (body.batch_id) throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
@@ -56,7 +62,12 @@ export class JobsController {
     return jobShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
   }
 
-  @Route('GET', '/api/v1/jobs', { policy: 'runs:read', summary: "One's own jobs, newest first; admins see all", query: jobsQuery, answer: list })
+  @Route('GET', '/api/v1/jobs', {
+    policy: 'runs:read',
+    summary: "One's own jobs, newest first; admins see all",
+    query: jobsQuery,
+    answer: list,
+  })
   async list(@Req() request: FastifyRequest): Promise<object> {
     const { status, status_filter, batch_id, limit, cursor } = queryOf(jobsQuery, request);
     const word = status ?? status_filter;
@@ -64,7 +75,11 @@ export class JobsController {
     const filter = { ...mine, ...(word ? { status: statusesOf(word) } : {}), ...(batch_id ? { batch: batch_id } : {}) };
     const total = await this.total(request, mine, filter.status);
     if (limit !== undefined) {
-      const page = await this.caller.see(request, subjects.listRuns, { ...filter, limit, ...(cursor ? { cursor } : {}) });
+      const page = await this.caller.see(request, subjects.listRuns, {
+        ...filter,
+        limit,
+        ...(cursor ? { cursor } : {}),
+      });
       return { items: page.items.map(jobShape), total, next: page.next };
     }
     const page = (at: string | undefined, size: number): Promise<Page<RunRow>> =>
@@ -73,7 +88,12 @@ export class JobsController {
     return new StreamableFile(Readable.from(pieces), { type: 'application/json; charset=utf-8' });
   }
 
-  @Route('GET', '/api/v1/jobs/stats', { policy: 'runs:read', summary: 'How many jobs in each status', query: statsQuery, answer: counts })
+  @Route('GET', '/api/v1/jobs/stats', {
+    policy: 'runs:read',
+    summary: 'How many jobs in each status',
+    query: statsQuery,
+    answer: counts,
+  })
   async stats(@Req() request: FastifyRequest): Promise<Record<string, number>> {
     const { all } = queryOf(statsQuery, request);
     const { id, role } = sessionOf(request).user;
@@ -93,7 +113,11 @@ export class JobsController {
     return jobShape(await this.find(request));
   }
 
-  @Route('GET', '/api/v1/jobs/:id/logs', { policy: 'runs:read', summary: "A finished job's output; 409 before", answer: jobLogs })
+  @Route('GET', '/api/v1/jobs/:id/logs', {
+    policy: 'runs:read',
+    summary: "A finished job's output; 409 before",
+    answer: jobLogs,
+  })
   async logs(@Req() request: FastifyRequest): Promise<z.infer<typeof jobLogs>> {
     const { id, status, action, exitCode, attempt } = await this.find(request);
     if (!isOver(status)) throw new Refusal('conflict', 'LOGS_NOT_READY', 'Logs not available yet');
@@ -102,10 +126,22 @@ export class JobsController {
       printed[chunk.stream].push(bytesOf(chunk));
     }
     const [stdout, stderr] = [printed.stdout, printed.stderr].map((parts) => Buffer.concat(parts).toString('utf8'));
-    return { id, stdout: stdout!, stderr: stderr!, return_code: exitCode, command: commandOf(action), working_dir: workingDirOf(action) };
+    return {
+      id,
+      stdout: stdout!,
+      stderr: stderr!,
+      return_code: exitCode,
+      command: commandOf(action),
+      working_dir: workingDirOf(action),
+    };
   }
 
-  @Route('POST', '/api/v1/jobs/:id/cancel', { policy: 'runs:control', summary: 'Cancels a job', status: 202, answer: detail })
+  @Route('POST', '/api/v1/jobs/:id/cancel', {
+    policy: 'runs:control',
+    summary: 'Cancels a job',
+    status: 202,
+    answer: detail,
+  })
   async cancel(@Req() request: FastifyRequest): Promise<{ detail: string }> {
     await this.stop(request);
     return issued;
@@ -119,7 +155,11 @@ export class JobsController {
 
   private async stop(request: FastifyRequest): Promise<void> {
     const { id } = await this.find(request);
-    await this.caller.send(request, subjects.cancelRun, { id, any: sessionOf(request).user.role === 'admin', reason: null });
+    await this.caller.send(request, subjects.cancelRun, {
+      id,
+      any: sessionOf(request).user.role === 'admin',
+      reason: null,
+    });
   }
 
   /** Everyone sees his own only, admins all; a hidden job is as missing as one that never was. */
@@ -135,9 +175,16 @@ export class JobsController {
     return role === 'admin' ? {} : { owner: id };
   }
 
-  private async total(request: FastifyRequest, mine: { owner?: string }, statuses: RunStatus[] | undefined): Promise<number> {
+  private async total(
+    request: FastifyRequest,
+    mine: { owner?: string },
+    statuses: RunStatus[] | undefined,
+  ): Promise<number> {
     const counted = await this.caller.see(request, subjects.countRuns, mine);
-    return Object.entries(counted).reduce((sum, [status, runs]) => sum + (!statuses || statuses.includes(status as RunStatus) ? runs : 0), 0);
+    return Object.entries(counted).reduce(
+      (sum, [status, runs]) => sum + (!statuses || statuses.includes(status as RunStatus) ? runs : 0),
+      0,
+    );
   }
 
   private checkDirectory(dir: string | undefined): void {

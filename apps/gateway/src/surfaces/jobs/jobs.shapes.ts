@@ -17,7 +17,8 @@ export const statusWords: Record<RunStatus, JobStatus> = {
   skipped: 'canceled',
 };
 
-export const statusesOf = (word: JobStatus): RunStatus[] => runStatuses.filter((status) => statusWords[status] === word);
+export const statusesOf = (word: JobStatus): RunStatus[] =>
+  runStatuses.filter((status) => statusWords[status] === word);
 
 export const tokenForm = z.object({ username: z.string().min(1).max(256), password: z.string().min(1).max(4_096) });
 
@@ -73,7 +74,10 @@ export const jobLogs = z.object({
   working_dir: z.string().nullable(),
 });
 
-export const counts = z.object({ ...Object.fromEntries(jobStatuses.map((status) => [status, z.int()])), total: z.int() });
+export const counts = z.object({
+  ...Object.fromEntries(jobStatuses.map((status) => [status, z.int()])),
+  total: z.int(),
+});
 
 const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
 
@@ -86,7 +90,8 @@ export function commandOf(action: Action): string[] {
   return action.command ?? ['/bin/sh', '-c', action.shell ?? ''];
 }
 
-export const workingDirOf = (action: Action): string | null => (action.kind === 'command' ? (action.cwd ?? null) : null);
+export const workingDirOf = (action: Action): string | null =>
+  action.kind === 'command' ? (action.cwd ?? null) : null;
 
 export function jobShape(row: RunRow): z.infer<typeof jobRead> {
   const { action, status } = row;

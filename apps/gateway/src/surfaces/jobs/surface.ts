@@ -13,7 +13,15 @@ const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
 /** Job runner: `{"detail"}`, a list of `{type, loc, msg, input}` for input that does not fit. */
 export const jobsSurface: Surface = {
   name: 'jobs',
-  owns: paths('/api/v1/jobs', '/api/v1/job-batches', '/api/v1/users', '/api/v1/admin', '/api/v1/auth', '/api/v1/health', '/api/v1/openapi.json'),
+  owns: paths(
+    '/api/v1/jobs',
+    '/api/v1/job-batches',
+    '/api/v1/users',
+    '/api/v1/admin',
+    '/api/v1/auth',
+    '/api/v1/health',
+    '/api/v1/openapi.json',
+  ),
   body: ({ status, message, details }) => ({ detail: status === 422 ? entries(message, details) : message }),
 };
 

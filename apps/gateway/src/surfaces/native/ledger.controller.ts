@@ -14,7 +14,14 @@ const verification = z.object({
   firstBad: z.object({ position: z.string(), problem: z.string(), text: z.string() }).optional(),
   head: z.object({ position: z.string(), hash: z.string() }),
 });
-const me = z.object({ id: z.string(), username: z.string(), email: z.string(), role: z.string(), rights: z.array(z.string()), expiresAt: z.string() });
+const me = z.object({
+  id: z.string(),
+  username: z.string(),
+  email: z.string(),
+  role: z.string(),
+  rights: z.array(z.string()),
+  expiresAt: z.string(),
+});
 
 @Controller()
 export class NativeLedgerController {

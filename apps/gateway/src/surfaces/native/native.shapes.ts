@@ -24,20 +24,30 @@ export const processChange = z.strictObject({
   policies: policies.optional(),
 });
 
-export const disableBody = z.strictObject({ reason: text(500).nullable().default(null), until: instant.nullable().default(null) });
+export const disableBody = z.strictObject({
+  reason: text(500).nullable().default(null),
+  until: instant.nullable().default(null),
+});
 export const runProcessBody = z.strictObject({ parameters });
 export const runBody = z.strictObject({ name: name.optional(), action, policies: policies.default({}), parameters });
 export const cancelBody = z.strictObject({ reason: text(500).nullable().default(null) });
 export const passwordBody = z.strictObject({ current: z.string().min(1), new: text(1_024, 8) });
 export const emptyBody = z.strictObject({});
 
-const paging = { limit: z.coerce.number().int().min(1).max(1_000).default(50), cursor: z.string().max(100).optional(), after: position.optional() };
+const paging = {
+  limit: z.coerce.number().int().min(1).max(1_000).default(50),
+  cursor: z.string().max(100).optional(),
+  after: position.optional(),
+};
 export const oneQuery = z.object({ after: position.optional() });
 export const processesQuery = z.object({
   ...paging,
   q: z.string().max(200).optional(),
   kind: z.string().max(20).optional(),
-  enabled: z.enum(['true', 'false']).transform((value) => value === 'true').optional(),
+  enabled: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional(),
 });
 export const runsQuery = z.object({
   ...paging,
@@ -125,18 +135,44 @@ export const nativeEvent = z.object({
 export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().nullable() });
 
 export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
-  const { id, number, status, reason, attempt, priority, owner, batch, server, scheduledFor, requestedAt, startedAt, finishedAt } = row;
+  const {
+    id,
+    number,
+    status,
+    reason,
+    attempt,
+    priority,
+    owner,
+    batch,
+    server,
+    scheduledFor,
+    requestedAt,
+    startedAt,
+    finishedAt,
+  } = row;
   const { exitCode, signal, ops, progress, message, output, process, action, name } = row;
   const durationMs = startedAt && finishedAt ? Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) : null;
   return {
     ...{ id, number, name, process: process && { id: process.id, name: process.name, revision: process.revision } },
-    ...{ action, status, reason, attempt, priority, owner, batch, server, scheduled: scheduledFor !== null, scheduledFor },
+    ...{
+      action,
+      status,
+      reason,
+      attempt,
+      priority,
+      owner,
+      batch,
+      server,
+      scheduled: scheduledFor !== null,
+      scheduledFor,
+    },
     ...{ requestedAt, startedAt, finishedAt, durationMs, exitCode, signal, ops, progress, message, output },
   };
 }
 
 export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed): z.infer<typeof nativeProcess> {
-  const { id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt } = row;
+  const { id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt } =
+    row;
   return {
     ...{ id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt },
     ...{ nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },

@@ -56,7 +56,12 @@ export class NativeProcessController {
     return { items: items.map(nativeProcessShape), next };
   }
 
-  @Route('GET', '/api/v1/processes/:id', { policy: 'processes:read', summary: 'One process', query: oneQuery, answer: nativeProcess })
+  @Route('GET', '/api/v1/processes/:id', {
+    policy: 'processes:read',
+    summary: 'One process',
+    query: oneQuery,
+    answer: nativeProcess,
+  })
   async get(@Req() request: FastifyRequest): Promise<Shape> {
     const { after } = queryOf(oneQuery, request);
     return nativeProcessShape(await findProcess(this.caller, request, paramOf(request), after));
@@ -107,7 +112,10 @@ export class NativeProcessController {
   })
   async disable(@Req() request: FastifyRequest): Promise<Shape> {
     const body = bodyOf(disableBody, request);
-    return this.shown(request, await this.caller.send(request, subjects.disableProcess, { ...this.one(request), ...body }));
+    return this.shown(
+      request,
+      await this.caller.send(request, subjects.disableProcess, { ...this.one(request), ...body }),
+    );
   }
 
   @Route('POST', '/api/v1/processes/:id/run', {
@@ -123,7 +131,11 @@ export class NativeProcessController {
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.runProcess, order)));
   }
 
-  @Route('DELETE', '/api/v1/processes/:id', { policy: 'processes:write', summary: 'Retires a process; its history stays', status: 204 })
+  @Route('DELETE', '/api/v1/processes/:id', {
+    policy: 'processes:write',
+    summary: 'Retires a process; its history stays',
+    status: 204,
+  })
   async retire(@Req() request: FastifyRequest): Promise<void> {
     await this.caller.send(request, subjects.retireProcess, this.one(request));
   }

@@ -44,7 +44,12 @@ export class NativeRunController {
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, born)));
   }
 
-  @Route('GET', '/api/v1/runs', { policy: 'runs:read', summary: 'Runs, newest first', query: runsQuery, answer: listOf(nativeRun) })
+  @Route('GET', '/api/v1/runs', {
+    policy: 'runs:read',
+    summary: 'Runs, newest first',
+    query: runsQuery,
+    answer: listOf(nativeRun),
+  })
   async list(@Req() request: FastifyRequest): Promise<{ items: Shape[]; next: string | null }> {
     const { status, ...filter } = queryOf(runsQuery, request);
     const asked = { ...filter, ...(status ? { status: [status] } : {}), ...ownerFilter(request) };
@@ -77,7 +82,10 @@ export class NativeRunController {
     summary: 'Stored output of the newest attempt, or of `attempt`: text, or chunks as NDJSON when asked for',
     query: outputQuery,
   })
-  async output(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
+  async output(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<StreamableFile> {
     const { stream, attempt, from, limit } = queryOf(outputQuery, request);
     const run = await findRun(this.caller, request, paramOf(request));
     const range = { run: run.id, attempt: attempt ?? Math.max(run.attempt, 1), ...(stream ? { stream } : {}) };
@@ -116,7 +124,16 @@ export class NativeRunController {
     if (!isOver(old.status)) throw new Refusal('conflict', 'RUN_NOT_OVER', `The run is not over: ${old.status}`);
     checkAction(request, old.action);
     const { name, action, process, payload, policies } = old;
-    const order = { id: idFor(request, 'run'), name, action, process, payload, policies, parameters: null, retryOf: old.id };
+    const order = {
+      id: idFor(request, 'run'),
+      name,
+      action,
+      process,
+      payload,
+      policies,
+      parameters: null,
+      retryOf: old.id,
+    };
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
   }
 }

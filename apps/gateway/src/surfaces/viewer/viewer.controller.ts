@@ -44,7 +44,12 @@ export class ViewerController {
     return new StreamableFile(Readable.from(jsonArray(rows, (run) => runShape(run, process.description ?? ''))), json);
   }
 
-  private async *history(request: FastifyRequest, { number }: ProcessListed, from: string | undefined, limit: number): AsyncGenerator<RunRow> {
+  private async *history(
+    request: FastifyRequest,
+    { number }: ProcessListed,
+    from: string | undefined,
+    limit: number,
+  ): AsyncGenerator<RunRow> {
     let left = limit;
     const page = (cursor: string | undefined, size: number) => {
       const start = cursor ?? from;

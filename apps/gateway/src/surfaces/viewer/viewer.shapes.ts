@@ -9,7 +9,10 @@ export const runsQuery = z.object({
   before: z.coerce.number().int().min(1).optional(),
 });
 
-const date = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/).nullable();
+const date = z
+  .string()
+  .regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/)
+  .nullable();
 const flag = z.union([z.literal(0), z.literal(1)]);
 
 export const viewerProcess = z.object({
@@ -45,7 +48,15 @@ function statusWord(run: RunRow | null): 'Completed' | 'Failed' | 'Executing' | 
   return failures.has(run.status) ? 'Failed' : 'Executing';
 }
 
-export function processShape({ number, name, description, lastRun, nextRunAt, enabled, triggers }: ProcessListed): z.infer<typeof viewerProcess> {
+export function processShape({
+  number,
+  name,
+  description,
+  lastRun,
+  nextRunAt,
+  enabled,
+  triggers,
+}: ProcessListed): z.infer<typeof viewerProcess> {
   const scheduled = triggers.length > 0;
   return {
     id: number,
