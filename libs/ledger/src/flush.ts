@@ -83,11 +83,14 @@ export class Flusher {
 
   private async fly(entries: Entry[]): Promise<void> {
     this.flights++;
-    await this.attempt(entries);
-    this.flights--;
-    for (const { append } of entries) if (append) this.flying.delete(append.stream);
-    if (this.waiting.length > 0) this.start();
-    else if (this.flights === 0) this.idlers.splice(0).forEach((resolve) => resolve());
+    try {
+      await this.attempt(entries);
+    } finally {
+      this.flights--;
+      for (const { append } of entries) if (append) this.flying.delete(append.stream);
+      if (this.waiting.length > 0) this.start();
+      else if (this.flights === 0) this.idlers.splice(0).forEach((resolve) => resolve());
+    }
   }
 
   private take(most: number): Entry[] {

@@ -1,14 +1,19 @@
-import { type ClientBase, type PoolClient } from 'pg';
-import { inTransaction, moveCheckpoint } from './follow.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ClientBase, type Pool, type PoolClient } from 'pg';
 import { type Ledger } from './ledger.js';
 import { categoryOf, type Projection } from './projection.js';
+import { exchange, makeShadow, shadowOf } from './shadow.js';
+import { type StoredEvent } from './stored.js';
+import { inTransaction } from './transaction.js';
 
 export interface RebuildOptions {
   batch?: number;
   onProgress?: (done: bigint, head: bigint) => void;
 }
 
-const shadow = (table: string) => `${table}_next`;
+type Progress = NonNullable<RebuildOptions['onProgress']>;
+
+const swapTries = 200;
 
 /**
  * Fills a shadow of a read model while the live one goes on, and swaps it in when it has caught up. Killed half-way it
@@ -19,34 +24,62 @@ export async function rebuild(
   projection: Projection,
   { batch = 5_000, onProgress = () => {} }: RebuildOptions = {},
 ): Promise<bigint> {
-  const guard = await ledger.pool.connect();
+  const guard = await takeGuard(ledger.pool, projection.name);
   try {
-    const { rows } = await guard.query<{ free: boolean }>('select pg_try_advisory_lock(hashtext($1)) as free', [
-      `rebuild ${projection.name}`,
-    ]);
-    if (!rows[0]?.free) throw new Error(`another rebuild of ${projection.name} is under way`);
-    await makeShadows(guard, projection);
-    const reached = await fill(ledger, projection, batch, onProgress);
-    return await swap(ledger, projection, reached, batch);
+    for (const table of projection.tables) await makeShadow(guard.client, table);
+    let reached = 0n;
+    for (let attempt = 1; ; attempt++) {
+      reached = await fill(ledger, projection, reached, batch, guard, onProgress);
+      try {
+        return await swap(ledger, projection, reached, batch, guard);
+      } catch (error) {
+        // A long query reads the live table: it is let finish, and nobody queues behind the swap meanwhile.
+        if ((error as { code?: unknown }).code !== '55P03' || attempt === swapTries) throw error;
+        await delay(150);
+      }
+    }
   } finally {
-    guard.release(true);
+    guard.release();
   }
 }
 
-async function makeShadows(client: ClientBase, { tables }: Projection): Promise<void> {
-  for (const table of tables) {
-    await client.query(`drop table if exists ${shadow(table)}`);
-    await client.query(`create table ${shadow(table)} (like ${table} including all)`);
+interface Guard {
+  client: PoolClient;
+  /** Throws when the lock is lost: somebody else may be filling the same shadow by now. */
+  check(): void;
+  release(): void;
+}
+
+/** One rebuild of a name at a time: a session's lock, so that it ends with its process. */
+async function takeGuard(pool: Pool, name: string): Promise<Guard> {
+  const client = await pool.connect();
+  let lost: Error | undefined;
+  client.on('error', (error: Error) => (lost = error));
+  const check = () => {
+    if (lost) throw new Error(`the rebuild of ${name} lost its connection`, { cause: lost });
+  };
+  const release = () => client.release(true);
+  try {
+    const text = 'select pg_try_advisory_lock(hashtextextended($1, 0)) as free';
+    const { rows } = await client.query<{ free: boolean }>(text, [`rebuild ${name}`]);
+    if (!rows[0]?.free) throw new Error(`another rebuild of ${name} is under way`);
+  } catch (error) {
+    release();
+    throw error;
   }
+  return { client, check, release };
 }
 
 async function fill(
   ledger: Ledger,
   projection: Projection,
+  from: bigint,
   batch: number,
-  onProgress: NonNullable<RebuildOptions['onProgress']>,
+  guard: Guard,
+  onProgress: Progress,
 ): Promise<bigint> {
-  let at = 0n;
+  let at = from;
+  let head = BigInt(await ledger.head());
   let next = ledger.readFrom(at, batch);
   for (;;) {
     const events = await next;
@@ -55,52 +88,50 @@ async function fill(
     at = BigInt(last.position);
     next = ledger.readFrom(at, batch);
     next.catch(() => {});
-    await inTransaction(ledger, (client) => applyTo(client, projection, events));
-    onProgress(at, at);
+    guard.check();
+    await inTransaction(ledger.pool, async (client) => {
+      // The swap's own commit makes all of it durable.
+      await client.query('set local synchronous_commit = off');
+      await applyTo(client, projection, events);
+    });
+    if (at > head) head = at;
+    onProgress(at, head);
     if (events.length < batch) return at;
   }
 }
 
-async function applyTo(
-  client: ClientBase,
-  projection: Projection,
-  events: Awaited<ReturnType<Ledger['readFrom']>>,
-): Promise<void> {
+async function applyTo(client: ClientBase, projection: Projection, events: StoredEvent[]): Promise<void> {
   const mine = events.filter(({ stream }) => projection.categories.includes(categoryOf(stream)));
-  if (mine.length > 0) await projection.apply({ client, table: shadow }, mine);
+  if (mine.length > 0) await projection.apply({ client, table: shadowOf }, mine);
 }
 
 /** Holds the live checkpoint, catches up to it and changes the names, all in one transaction. */
-async function swap(ledger: Ledger, projection: Projection, from: bigint, batch: number): Promise<bigint> {
-  return inTransaction(ledger, async (client) => {
-    const { name, tables } = projection;
-    await client.query('insert into checkpoint values ($1, 0) on conflict do nothing', [name]);
-    const { rows } = await client.query<{ position: string }>(
-      'select position from checkpoint where name = $1 for update',
-      [name],
-    );
+async function swap(
+  ledger: Ledger,
+  projection: Projection,
+  from: bigint,
+  batch: number,
+  guard: Guard,
+): Promise<bigint> {
+  const { name, tables } = projection;
+  return inTransaction(ledger.pool, async (client) => {
+    await client.query(`set local lock_timeout = '250ms'`);
+    await client.query('insert into checkpoint (name, position) values ($1, 0) on conflict do nothing', [name]);
+    const text = 'select position::text from checkpoint where name = $1 for update';
+    const { rows } = await client.query<{ position: string }>(text, [name]);
     const live = BigInt(rows[0]!.position);
     let at = from;
     while (at < live) {
-      const room = Number(live - at < BigInt(batch) ? live - at : BigInt(batch));
+      const room = live - at < BigInt(batch) ? Number(live - at) : batch;
       const events = await ledger.readFrom(at, room);
       await applyTo(client, projection, events);
       at = BigInt(events.at(-1)!.position);
     }
+    guard.check();
     for (const table of tables) await exchange(client, table);
     await client.query('delete from parked where name = $1', [name]);
-    await moveCheckpoint(client, name, live, at);
+    // The new epoch makes every follower look anew, and so forget what it had parked.
+    await client.query('update checkpoint set position = $2, epoch = epoch + 1 where name = $1', [name, String(at)]);
     return at;
   });
-}
-
-async function exchange(client: PoolClient, table: string): Promise<void> {
-  await client.query(`drop table ${table}`);
-  await client.query(`alter table ${shadow(table)} rename to ${table}`);
-  const text = 'select indexname from pg_indexes where tablename = $1 and schemaname = current_schema()';
-  const { rows } = await client.query<{ indexname: string }>(text, [table]);
-  for (const { indexname } of rows) {
-    const plain = indexname.replace(`${table}_next_`, `${table}_`);
-    if (plain !== indexname) await client.query(`alter index "${indexname}" rename to "${plain}"`);
-  }
 }

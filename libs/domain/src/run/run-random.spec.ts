@@ -5,7 +5,7 @@ import { type RunEvent } from './run.events.js';
 import { isOver, run, type Outcome, type Run, type RunCommand } from './run.js';
 
 /** Random orders in random order, valid and stale ones, as executors, judges and people send them: what never happens. */
-const rounds = 2_000;
+const rounds = 500;
 const steps = 40;
 const terminal = ['RunSucceeded', 'RunFailed', 'RunTimedOut', 'RunCancelled', 'RunLost', 'RunSkipped'];
 
