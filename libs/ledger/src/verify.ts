@@ -110,7 +110,11 @@ async function badBlock(pool: Pool, first: bigint, last: bigint): Promise<(Bad &
 /** Blocks follow each other without a gap, so only behind the last one can events stand in none. */
 async function uncovered(pool: Pool, start: bigint, end: bigint): Promise<Bad | undefined> {
   if (end < start || (await edge(pool, 'last', end)) !== undefined) return undefined;
-  const newest = await one<{ last: string | null }>(pool, 'select max(last)::text as last from block where first <= $1', [end]);
+  const newest = await one<{ last: string | null }>(
+    pool,
+    'select max(last)::text as last from block where first <= $1',
+    [end],
+  );
   const position = String(BigInt(newest?.last ?? 0) + 1n);
   return { position, problem: 'block', text: `no block covers event ${position}` };
 }
