@@ -21,12 +21,19 @@ const mostEnumerated = 10_000;
  * says otherwise: of what was missed within the window, the newest). Pure: the database's clock comes in.
  */
 export function decide(schedule: Schedule, watermark: Date, now: Date, policies: Policies): Decision {
+  const isOnTime = (instant: string) => now.getTime() - Date.parse(instant) <= tolerance;
+  const isLate = (instant: string) => !isOnTime(instant);
   const instants = schedule.between(watermark, now, mostEnumerated).map((instant) => instant.toISOString());
-  const onTime = instants.filter((instant) => now.getTime() - Date.parse(instant) <= tolerance);
-  const late = instants.slice(0, instants.length - onTime.length);
-  const caughtUp = catchUp(late, onTime, now, policies);
-  const left = late.filter((instant) => !caughtUp.includes(instant));
   const decided = instants.length === mostEnumerated ? instants.at(-1)! : now.toISOString();
+  // Where there are too many for one decision, the next ones have a say: what is caught up is the newest of the whole gap.
+  const ahead = schedule.between(new Date(decided), now, mostCaughtUp).map((instant) => instant.toISOString());
+  const all = [...instants, ...ahead];
+  const late = instants.filter(isLate);
+  const onTime = instants.filter(isOnTime);
+  const caughtUp = catchUp(all.filter(isLate), all.filter(isOnTime), now, policies).filter(
+    (instant) => instant <= decided,
+  );
+  const left = late.filter((instant) => !caughtUp.includes(instant));
   return {
     fires: [...caughtUp, ...onTime],
     missed: left.length > 0 ? { count: left.length, first: left[0]!, last: left.at(-1)! } : null,

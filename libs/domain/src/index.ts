@@ -34,3 +34,4 @@ export { type UserEvent } from './user/user.events.js';
 export { type Right, type Role, may, rights, rightsOf, roles } from './user/role.js';
 export { CronError, describeCron, parseCron } from './cron.js';
 export { session, type SessionCommand, type SessionEvent } from './session/session.js';
+export { type ScheduleEvent } from './schedule/schedule.events.js';

@@ -14,7 +14,8 @@ export interface Process {
 export type ProcessCommand =
   | { type: 'DefineProcess'; meta: Meta; data: ProcessSettings & { number: number; owner: string } }
   | { type: 'ReviseProcess'; meta: Meta; data: Allowed & { revision: number; change: Partial<ProcessSettings> } }
-  | { type: 'EnableProcess'; meta: Meta; data: Allowed }
+  /** `onlyUntil`: the end of a pause; a pause that has been moved since goes on. */
+  | { type: 'EnableProcess'; meta: Meta; data: Allowed & { onlyUntil?: string } }
   | { type: 'DisableProcess'; meta: Meta; data: Allowed & { reason: string | null; until: string | null } }
   | { type: 'RetireProcess'; meta: Meta; data: Allowed };
 
@@ -50,6 +51,7 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
         return [{ type: 'ProcessRevised', data: { ...state.settings, ...change, revision: revision + 1, by, at } }];
       }
       case 'EnableProcess':
+        if (command.data.onlyUntil !== undefined && command.data.onlyUntil !== state.until) return [];
         return state.status === 'enabled' ? [] : [{ type: 'ProcessEnabled', data: { by, at } }];
       case 'DisableProcess': {
         if (state.status === 'disabled' && state.until === command.data.until) return [];

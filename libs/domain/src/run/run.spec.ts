@@ -140,6 +140,7 @@ describe('progress', () => {
     ['before it starts', [requested()], report()],
     ['of a former attempt', [requested(thrice), started(), failed(), again(2), started(2)], report(1)],
     ['with another epoch', [requested(), started()], report(1, 'e9')],
+    ['with another number', [requested(), started()], report(2, 'e1')],
     ['after the end', [requested(), started(), succeeded], report()],
   ])('nothing %s', (_, past, command) => {
     given(run, past).when(command).then([]);
@@ -300,8 +301,9 @@ describe('lose', () => {
     given(run, past).when(lose()).then([]);
   });
 
-  test('nor one held under another epoch', () => {
+  test('nor one held under another epoch or number', () => {
     given(run, [requested(), started()]).when(lose(1, 'e9')).then([]);
+    given(run, [requested(), started()]).when(lose(2, 'e1')).then([]);
   });
 });
 
