@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { openContext, readConfig, ServiceModule, stopContext, type Context } from '#service';
+import { openContext, outliveRejections, readConfig, ServiceModule, stopContext, type Context } from '#service';
 import { authEntities } from './auth/src/accounts.js';
 import { AuthModule } from './auth/src/auth.module.js';
 import { ExecutorModule } from './executor/src/executor.module.js';
@@ -14,6 +14,7 @@ import { SchedulerModule } from './scheduler/src/scheduler.module.js';
 export async function startSolo(): Promise<{ stop: () => Promise<void> }> {
   const config = readConfig(process.env);
   const context = await openContext(config, { name: 'solo', entities: [...authEntities, ...historyEntities], steps });
+  outliveRejections(context.log);
   try {
     const app = await createHttp(soloModule(context), context);
     app.connectMicroservice({ strategy: context.bus.server() }, { inheritAppConfig: true });

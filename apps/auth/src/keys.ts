@@ -1,7 +1,8 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { JwtService } from '@nestjs/jwt';
-import { withStore } from '#ledger';
+import { type ClientBase } from 'pg';
+import { inTransaction, withStore } from '#ledger';
 import { Context } from '#service';
 
 interface Key {
@@ -38,14 +39,24 @@ export class Keys {
     const newest = 'select kid, private_pem, public_pem from signing_key order by created_at desc limit 1';
     const found = await withStore(() => pool.query<Key>(newest));
     if (found.rows[0]) return found.rows[0];
+    return withStore(() =>
+      inTransaction(pool, async (client) => {
+        // A look before anybody else's commit would see no key and make a second one.
+        await client.query('lock table signing_key in exclusive mode');
+        const theirs = await client.query<Key>(newest);
+        return theirs.rows[0] ?? this.make(client);
+      }),
+    );
+  }
+
+  private async make(client: ClientBase): Promise<Key> {
     const pair = generateKeyPairSync('ec', {
       namedCurve: 'P-256',
       privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
       publicKeyEncoding: { type: 'spki', format: 'pem' },
     });
-    const text = `insert into signing_key (kid, private_pem, public_pem)
-      select $1, $2, $3 where not exists (select from signing_key)`;
-    await withStore(() => pool.query(text, [randomUUID(), pair.privateKey, pair.publicKey]));
-    return (await withStore(() => pool.query<Key>(newest))).rows[0]!;
+    const text = `insert into signing_key (kid, private_pem, public_pem) values ($1, $2, $3)
+      returning kid, private_pem, public_pem`;
+    return (await client.query<Key>(text, [randomUUID(), pair.privateKey, pair.publicKey])).rows[0]!;
   }
 }

@@ -12,17 +12,19 @@ class Turnstile {
   private readonly waiting: (() => void)[] = [];
 
   async pass<T>(work: () => Promise<T>): Promise<T> {
-    if (this.running >= together) {
+    if (this.running < together) this.running++;
+    else {
       if (this.waiting.length >= mostWaiting)
         throw new Refusal('limited', 'TOO_MANY_LOGINS', 'Too many logins at once; try again');
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
-    this.running++;
     try {
       return await work();
     } finally {
-      this.running--;
-      this.waiting.shift()?.();
+      const next = this.waiting.shift();
+      // The place is handed on: nobody who comes meanwhile slips in.
+      if (next) next();
+      else this.running--;
     }
   }
 }

@@ -28,6 +28,12 @@ export async function takeLeftovers(pool: Pool, executor: string, former: string
   return (await pool.query<Row>(text, [executor, former])).rows.map(claimedOf);
 }
 
+/** What we claimed without ever hearing of it: the answer to a claim was lost with its connection. */
+export async function claimedUnheard(pool: Pool, executor: string, epochs: string[]): Promise<Claimed[]> {
+  const text = `select ${columns} from queue where running and executor = $1 and epoch = any($2::bigint[])`;
+  return (await pool.query<Row>(text, [executor, epochs])).rows.map(claimedOf);
+}
+
 function claimedOf({ run_id, attempt, epoch, version, correlation, work }: Row): Claimed {
   return { run: run_id, attempt, epoch: String(epoch), version, correlation, work, at: '' };
 }

@@ -18,7 +18,8 @@ export interface Claimed {
 export class Attempt {
   /** The stream's version as we know it; a stale one costs a read, no more. */
   version: number;
-  readonly since = performance.now();
+  /** Since when the database has it as ours. */
+  since = performance.now();
   /** Set once its end is being recorded: nothing may be ordered for it any more. */
   ending = false;
   /** Given to the launcher, or waiting for one. */
@@ -41,6 +42,7 @@ export class Attempt {
   become(claimed: Claimed): void {
     this.claimed = claimed;
     this.version = claimed.version;
+    this.since = performance.now();
   }
 
   get key(): string {

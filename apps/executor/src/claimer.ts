@@ -9,6 +9,8 @@ export interface Room {
 
 interface ClaimAnswer {
   claimed?: Claimed[];
+  /** It looked at as many as it was asked for: others may be ready. */
+  more?: boolean;
   fenced?: boolean;
 }
 
@@ -19,7 +21,7 @@ const poll = 1_000;
  * ordered in the same turn as a run's birth shares its flush.
  */
 export class Claimer {
-  private underWay = false;
+  private underWay: Promise<void> | null = null;
   private again = false;
   private stopped = false;
   private readonly timer: NodeJS.Timeout;
@@ -41,8 +43,7 @@ export class Claimer {
     }
     const { slots, light } = this.room();
     if (slots <= 0 && light <= 0) return;
-    this.underWay = true;
-    void this.claim(Math.max(slots, 0), Math.max(light, 0));
+    this.underWay = this.claim(Math.max(slots, 0), Math.max(light, 0));
   }
 
   /** Looks again when something falls due: a retry, a run held back by jitter. */
@@ -51,25 +52,31 @@ export class Claimer {
     if (wait < poll * 600) setTimeout(() => this.poke(), Math.max(wait, 0) + 5).unref();
   }
 
-  stop(): void {
+  /** A claim is under way: what the database says that we hold may be news to us. */
+  get busy(): boolean {
+    return this.underWay !== null;
+  }
+
+  /** Claims no more; what is being claimed arrives first. */
+  async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
+    await this.underWay;
   }
 
   private async claim(slots: number, light: number): Promise<void> {
-    let full = false;
+    let more = false;
     try {
       const answer = (await this.ledger.call({ claim: [{ executor: this.executor(), slots, light }] })).claim as
         ClaimAnswer | undefined;
       if (answer?.fenced) this.on.fenced();
-      const claimed = answer?.claimed ?? [];
-      full = claimed.length > 0 && claimed.length >= Math.min(slots, light);
-      if (claimed.length > 0) this.on.claimed(claimed);
+      more = answer?.more ?? false;
+      if (answer?.claimed?.length) this.on.claimed(answer.claimed);
     } catch (error) {
       this.on.trouble(error);
     }
-    this.underWay = false;
-    if (this.again || full) {
+    this.underWay = null;
+    if (this.again || more) {
       this.again = false;
       this.poke();
     }

@@ -5,19 +5,22 @@ import { bells, type Flushed } from '#bus';
 import { newId } from '#domain';
 import { Rescuer } from '#admission';
 import { Context } from '#service';
-import { adopt, changeOccupant, takeLeftovers } from './adoption.js';
+import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
 import { Claimer } from './claimer.js';
 import { type LauncherClient } from './launcher/launcher-client.js';
 import { LauncherLink } from './launcher-link.js';
 import { Lease, type Held } from './lease.js';
 import { OutputStore } from './output-store.js';
+import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
 const mostLight = 1_000;
 const stopWaits = 5_000;
+/** Flushes that do not say what they hold are many under load: one look for cancelled runs stands for all of a moment. */
+const lookWithin = 250;
 
 /** One executor: its lease, its claims, its launcher, and the judging of others. */
 @Injectable()
@@ -30,8 +33,11 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   private lease: Lease;
   private link: LauncherLink;
   private claimer: Claimer;
+  private superseder: Superseder;
   private former: string | null = null;
+  private meeting = false;
   private renewing = false;
+  private looking: NodeJS.Timeout | null = null;
 
   constructor(private readonly context: Context) {
     const { pool, bus, ledger } = context;
@@ -56,11 +62,13 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     this.former = await changeOccupant(dir, this.lease.executor);
     this.link = this.openLink(dir);
     this.claimer = this.openClaimer();
-    await this.link.connect();
+    this.superseder = new Superseder(this.context, (err) => this.trouble(err, 'superseded runs are cancelled later'));
     this.timers.push(
       setInterval(() => void this.renew(), renewEvery),
       setInterval(() => void this.rescue(), rescueEvery),
     );
+    await this.link.connect();
+    void this.renew();
     this.stops.push(this.context.bus.listen(bells.flushed, (flushed) => this.heard(flushed)));
     this.claimer.poke();
     log.info({ executor: this.lease.executor, slots: config.RUNLEDGER_EXECUTOR_SLOTS }, 'executor ready');
@@ -74,14 +82,16 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */
   async onApplicationShutdown(): Promise<void> {
     const ends = this.context.config.RUNLEDGER_EXECUTOR_ON_STOP === 'end';
-    this.claimer.stop();
+    this.superseder.stop();
     this.stops.forEach((stop) => stop());
+    await this.claimer.stop();
     if (ends) {
       await this.emptied(stopWaits);
       this.link.shutdown(stopWaits);
       await this.emptied(3 * stopWaits);
     } else await this.emptied(stopWaits, (attempt) => !attempt.weighs || attempt.ending);
     this.timers.forEach((timer) => clearInterval(timer));
+    clearTimeout(this.looking ?? undefined);
     if (ends) await this.lease.giveBack().catch((err: unknown) => this.trouble(err, 'the lease runs out by itself'));
     else await this.renew();
     this.link.close();
@@ -126,17 +136,21 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   /** Runs that it has and we do not know are adopted; runs that it should have and has not are lost. */
   private async meetLauncher(client: LauncherClient): Promise<void> {
     const has = new Set<Attempt>();
+    this.meeting = true;
     for (const { key } of client.runs) {
       const known = this.supervisor.find(key);
-      if (known) has.add(known);
-      else if (typeof key !== 'string') has.add(this.adopt(key.run, key.attempt, String(key.epoch)));
+      if (known) {
+        has.add(known);
+        this.supervisor.sendKill(known);
+      } else if (typeof key !== 'string') has.add(this.adopt(key.run, key.attempt, String(key.epoch)));
     }
     for (const attempt of this.supervisor.all()) {
-      if (has.has(attempt)) continue;
+      if (has.has(attempt) || attempt.ending) continue;
       if (attempt.order?.sent) this.supervisor.lose(attempt, 'its launcher died');
       else this.link.send(attempt);
     }
     await this.settleFormer();
+    this.meeting = false;
   }
 
   private adopt(run: string, number: number, epoch: string): Attempt {
@@ -215,7 +229,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     const asked = performance.now();
     try {
       const held = await this.lease.renew();
-      if (held) this.compare(held, asked);
+      if (held) await this.compare(held, asked);
       else await this.fenced();
       this.link.renew();
     } catch (err) {
@@ -225,13 +239,19 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
   }
 
-  private compare(held: Held[], asked: number): void {
+  private async compare(held: Held[], asked: number): Promise<void> {
     const mine = new Set(held.map(({ run, epoch }) => `${run}/${epoch}`));
     this.supervisor.cancel(new Set(held.filter(({ cancel }) => cancel).map(({ run }) => run)));
     for (const attempt of this.supervisor.all()) {
       const { run, epoch } = attempt.claimed;
       if (attempt.since < asked && attempt.settledAs && !mine.has(`${run}/${epoch}`))
         this.supervisor.kill(attempt, 'fenced');
+    }
+    const known = new Set(this.supervisor.all().map(({ claimed: { run, epoch } }) => `${run}/${epoch}`));
+    const unheard = held.filter(({ run, epoch }) => !known.has(`${run}/${epoch}`)).map(({ epoch }) => epoch);
+    if (unheard.length === 0 || this.claimer.busy || this.meeting) return;
+    for (const claimed of await claimedUnheard(this.context.pool, this.lease.executor, unheard)) {
+      this.supervisor.begin(claimed);
     }
   }
 
@@ -255,8 +275,11 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private heard({ heads }: Flushed): void {
     if (!heads) {
-      this.claimer.poke();
-      return void this.renew();
+      this.looking ??= setTimeout(() => {
+        this.looking = null;
+        void this.renew();
+      }, lookWithin);
+      return this.claimer.poke();
     }
     const cancelled = heads
       .filter(([, type]) => type === 'RunCancelRequested')

@@ -22,6 +22,7 @@ export class LauncherLink {
     for (let pause = 100; !this.stopped; pause = Math.min(2 * pause, 5_000)) {
       try {
         const client = await LauncherClient.connect({ ...this.options, ...this.hooks, onGone: () => this.gone() });
+        if (this.stopped) return client.close();
         this.client = client;
         await this.hooks.onConnected(client);
         return;

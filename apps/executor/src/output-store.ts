@@ -1,5 +1,7 @@
 import { type Pool } from 'pg';
 import { bells, type Bus, type LiveOutput, type OutputChunk } from '#bus';
+import { isId } from '#domain';
+import { withStore } from '#ledger';
 import { type Attempt } from './attempt.js';
 import { type Chunk } from './launcher/protocol.js';
 
@@ -30,7 +32,9 @@ export class OutputStore {
 
   take(attempt: Attempt, chunk: Chunk, bytes: Buffer): void {
     if (chunk.live) return this.ring([{ attempt, chunk, bytes }]);
-    if (chunk.seq <= attempt.lastSeq) return this.onStored(attempt, chunk.seq);
+    if (chunk.seq <= attempt.storedSeq) return this.onStored(attempt, chunk.seq);
+    // Sent again while it still waits to be stored: acknowledged then, not before.
+    if (chunk.seq <= attempt.lastSeq) return;
     attempt.keep(chunk.seq, bytes);
     if (chunk.marker) attempt.truncated = true;
     this.waiting.push({ attempt, chunk, bytes });
@@ -162,11 +166,12 @@ export async function readOutput(
   question: OutputQuestion,
 ): Promise<{ chunks: OutputChunk[]; more: boolean }> {
   const { run, after, attempt = null, stream, limit } = question;
+  if (!isId(run)) return { chunks: [], more: false };
   const text = `select attempt, seq, stream, start, at, bytes from run_output
     where run_id = $1 and (attempt, seq) > ($2, $3) and ($4::int is null or attempt = $4) and ($5::int is null or stream = $5)
     order by attempt, seq limit 257`;
   const values = [run, after?.attempt ?? 0, after?.seq ?? 0, attempt, stream ? streams.indexOf(stream) : null];
-  const { rows } = await pool.query<StoredChunk>({ name: 'output-page', text, values });
+  const { rows } = await withStore(() => pool.query<StoredChunk>({ name: 'output-page', text, values }));
   const chunks: OutputChunk[] = [];
   let size = 0;
   for (const row of rows.slice(0, 256)) {

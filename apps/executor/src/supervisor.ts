@@ -1,4 +1,4 @@
-import { derivedId, type Outcome } from '#domain';
+import { derivedId, Refusal, type Outcome } from '#domain';
 import { lose, report } from '#admission';
 import { systemMeta, type Context } from '#service';
 import { runAction } from './actions/action.js';
@@ -9,6 +9,8 @@ import { type LauncherLink } from './launcher-link.js';
 import { type OutputStore } from './output-store.js';
 import { Voice } from './voice.js';
 
+/** What the line about omitted bytes takes of the limit. */
+const markerRoom = 64;
 const exitCodes: Partial<Record<Refused['code'], number>> = { command_not_found: 127, command_not_executable: 126 };
 
 /** Everything this executor has in hand: starts what was claimed, records what became of it. */
@@ -65,8 +67,12 @@ export class Supervisor implements Host {
   }
 
   launch(attempt: Attempt, order: Omit<StartOrder, 'key'>): void {
+    if (attempt.killed) return this.finish(attempt, ended({ killed: attempt.killed }));
     const { RUNLEDGER_KILL_GRACE_SECONDS: grace, RUNLEDGER_OUTPUT_LIMIT: storeLimit } = this.context.config;
-    attempt.order = { sent: false, start: { ...order, key: attempt.launcherKey, graceMs: grace * 1_000, storeLimit } };
+    attempt.order = {
+      sent: false,
+      start: { ...order, key: attempt.launcherKey, graceMs: grace * 1_000, storeLimit: storeLimit - markerRoom },
+    };
     this.launcher().send(attempt);
   }
 
@@ -102,8 +108,14 @@ export class Supervisor implements Host {
   kill(attempt: Attempt, why: 'cancel' | 'fenced'): void {
     if (attempt.ending || attempt.killed === why) return;
     attempt.killed = why;
-    if (attempt.order?.sent) this.launcher().kill(attempt.launcherKey, why, why === 'fenced' ? 0 : undefined);
+    if (attempt.order?.sent) this.sendKill(attempt);
     else if (attempt.order) this.finish(attempt, ended({ killed: why }));
+  }
+
+  /** After each connection too: the one before may not have carried it. */
+  sendKill(attempt: Attempt): void {
+    const { killed, launcherKey } = attempt;
+    if (killed) this.launcher().kill(launcherKey, killed, killed === 'fenced' ? 0 : undefined);
   }
 
   onChunk(key: RunKey, chunk: Chunk, bytes: Buffer): void {
@@ -145,6 +157,7 @@ export class Supervisor implements Host {
   drop(attempt: Attempt): void {
     if (!this.attempts.delete(attempt.key)) return;
     if (attempt.weighs) this.heavy--;
+    this.voice.forget(attempt);
     this.context.metrics.running.set(this.attempts.size);
     if (attempt.order?.sent) this.launcher().forget(attempt.launcherKey);
     this.on.freed();
@@ -158,6 +171,7 @@ export class Supervisor implements Host {
         if (retry) this.on.retry((retry.data as { dueAt: string }).dueAt);
         return this.drop(attempt);
       } catch (err) {
+        if (err instanceof Refusal && err.kind === 'not-found') return this.drop(attempt);
         this.trouble(err, `the end of run ${attempt.claimed.run} is recorded again later`);
         await new Promise((resolve) => setTimeout(resolve, pause));
       }

@@ -1,4 +1,4 @@
-import { newId } from '#domain';
+import { newId, Refusal } from '#domain';
 import { report } from '#admission';
 import { type Ledger } from '#ledger';
 import { systemMeta } from '#service';
@@ -33,18 +33,27 @@ export class Voice {
 
   /** Tells what is left to tell; then the end may be recorded. */
   async settled(attempt: Attempt): Promise<void> {
-    if (!this.pending.has(attempt)) return;
-    await this.tell(attempt);
+    for (let pause = 100; this.pending.has(attempt); pause = Math.min(2 * pause, 2_000)) {
+      // What is being told at the moment may come back.
+      await attempt.inTurn(() => Promise.resolve());
+      if (await this.tell(attempt)) return this.forget(attempt);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+
+  forget(attempt: Attempt): void {
+    clearTimeout(this.pending.get(attempt)?.timer ?? undefined);
     this.pending.delete(attempt);
   }
 
-  private async tell(attempt: Attempt): Promise<void> {
+  /** False when it has to be told again later. */
+  private async tell(attempt: Attempt): Promise<boolean> {
     const held = this.pending.get(attempt);
-    if (!held) return;
+    if (!held) return true;
     if (held.timer) clearTimeout(held.timer);
     const said = held.said;
     Object.assign(held, { said: {}, timer: null, last: performance.now() });
-    if (Object.keys(said).length === 0) return;
+    if (Object.keys(said).length === 0) return true;
     const { run, attempt: number, epoch, correlation } = attempt.claimed;
     const data = { attempt: number, epoch, ...said };
     try {
@@ -53,9 +62,14 @@ export class Voice {
         const { version } = await report(this.ledger, run, command, attempt.known);
         attempt.version = version;
       });
+      return true;
     } catch (error) {
-      held.said = { ...said, ...held.said };
       this.onTrouble(error);
+      // What cannot be recorded at all must not keep the run from its end.
+      if (!(error instanceof Refusal) || error.kind === 'not-found') return true;
+      held.said = { ...said, ...held.said };
+      if (this.pending.has(attempt)) held.timer ??= setTimeout(() => void this.tell(attempt), 2 * between);
+      return false;
     }
   }
 }

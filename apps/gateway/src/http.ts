@@ -5,11 +5,12 @@ import { type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
-import { type FastifyInstance } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { correlation } from '#bus';
-import { isId, newId } from '#domain';
+import { isId, newId, Refusal } from '#domain';
 import { nestLogger, type Context } from '#service';
 import { Caller } from './caller.js';
+import { answerClientError } from './client-error.js';
 import { readBodies } from './json-body.js';
 import { Live } from './live.js';
 import { describeApi } from './openapi.js';
@@ -23,11 +24,14 @@ const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 /** The HTTP application around a module: parsing, headers, correlation, default deny, docs and live sockets. */
 export async function createHttp(module: Type | { module: Type }, context: Context): Promise<NestFastifyApplication> {
   const { config, log } = context;
+  const filter = new RefusalFilter(context);
   const adapter = new FastifyAdapter({
     bodyLimit,
     genReqId: ({ headers }: IncomingMessage) => correlationIdOf(headers['x-correlation-id']),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 200 },
     forceCloseConnections: true,
+    clientErrorHandler: answerClientError,
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
     rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutPrefix(url, config.RUNLEDGER_JOBS_PREFIX),
   });
   const app = await NestFactory.create<NestFastifyApplication>(module as Type, adapter, {
@@ -44,10 +48,11 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
     { contentSecurityPolicy: csp, strictTransportSecurity: config.production } as never,
   );
   if (config.RUNLEDGER_ALLOWED_ORIGINS.length > 0) {
-    app.enableCors({ origin: config.RUNLEDGER_ALLOWED_ORIGINS, credentials: true, exposedHeaders });
+    const origin = config.RUNLEDGER_ALLOWED_ORIGINS;
+    app.enableCors({ origin, credentials: true, exposedHeaders, methods: [...methods] });
   }
   addHooks(fastify, app, context);
-  app.useGlobalFilters(new RefusalFilter(context));
+  app.useGlobalFilters(filter);
   SwaggerModule.setup('docs', app, () => describeApi(version) as OpenAPIObject, {
     jsonDocumentUrl: undefined,
     raw: false,
@@ -65,7 +70,7 @@ export async function listen(app: NestFastifyApplication, { config, log }: Conte
   await app.listen(first!, config.HOST);
   const handler = app.getHttpServer().listeners('request')[0] as RequestListener;
   for (const port of more) {
-    const server = createServer(handler);
+    const server = createServer(handler).on('clientError', answerClientError);
     live.attach(server);
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, config.HOST, resolve));
     app.getHttpServer().once('close', () => server.close());
@@ -127,9 +132,16 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
     done();
   });
   fastify.addHook('preParsing', (request, _reply, payload, done) => {
-    const refusal = request.is404 ? otherMethod(fastify, request.method, pathOf(request.url)) : null;
-    done(refusal, payload);
+    const wrongMethod = request.is404 ? otherMethod(fastify, request.method, pathOf(request.url)) : null;
+    done(wrongMethod ?? nulIn(request.url), payload);
   });
+}
+
+/** No text column could hold it; like any other text that is none, wherever in the address it stands. */
+function nulIn(url: string): Refusal | null {
+  if (!url.includes('%00')) return null;
+  const message = 'Text must not contain NUL characters';
+  return new Refusal('malformed', 'MALFORMED', message, { issues: [{ code: 'custom', path: [], message, in: 'query' }] });
 }
 
 /** A path that exists for other methods is 405, not 404. */

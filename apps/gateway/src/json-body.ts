@@ -17,8 +17,12 @@ export function readBodies(fastify: FastifyInstance): void {
   });
   fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) => {
     const form = Object.fromEntries(new URLSearchParams(String(text)));
-    if (holdsNul(form)) done(malformed('Text must not contain NUL characters'), undefined);
-    else done(null, form);
+    try {
+      refuseUnstorable(form);
+      done(null, form);
+    } catch (error) {
+      done(error as Error, undefined);
+    }
   });
 }
 
@@ -31,14 +35,21 @@ function parseJson(text: string): unknown {
   } catch {
     throw malformed('The body is not valid JSON');
   }
-  if (text.includes('\\u0000') && holdsNul(value)) throw malformed('Text must not contain NUL characters');
+  if (/\\u(0000|d[89a-f])/i.test(text)) refuseUnstorable(value);
   return value;
 }
 
-function holdsNul(value: unknown): boolean {
-  if (typeof value === 'string') return value.includes('\u0000');
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, inner]) => key.includes('\u0000') || holdsNul(inner));
+/** NUL and half a surrogate pair can be written in JSON and stand in no text column. */
+function refuseUnstorable(value: unknown): void {
+  if (typeof value === 'string') {
+    if (value.includes('\u0000')) throw malformed('Text must not contain NUL characters');
+    if (!value.isWellFormed()) throw malformed('Text must not contain half a surrogate pair');
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, inner] of Object.entries(value)) {
+      refuseUnstorable(key);
+      refuseUnstorable(inner);
+    }
+  }
 }
 
 /** How deep brackets nest outside of strings: counted on the text, so that no parser has to go down there. */

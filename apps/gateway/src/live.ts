@@ -20,6 +20,9 @@ const unsubscribeMessage = subscribeMessage.pick({ room: true });
 
 export type Subscription = z.infer<typeof subscribeMessage>;
 type Acknowledge = (answer: object) => void;
+interface Admitted {
+  subscriber: Subscriber;
+}
 
 /** Every message that a client may send, with who may: the one table, which a test enumerates. */
 export const socketMessages = {
@@ -28,6 +31,7 @@ export const socketMessages = {
 } as const;
 
 const recheckEvery = 5_000;
+const refused = (code: string, message: string, correlationId: string) => ({ error: { code, message, correlationId } });
 
 /** The socket.io server: who is signed in watches what he may see, from the position that he names. */
 @Injectable()
@@ -57,7 +61,10 @@ export class Live implements OnApplicationShutdown {
     });
     server.use((socket, next) => {
       this.admit(socket).then(
-        () => next(),
+        (subscriber) => {
+          (socket.data as Admitted).subscriber = subscriber;
+          next();
+        },
         () => next(new Error('Unauthorized')),
       );
     });
@@ -72,16 +79,17 @@ export class Live implements OnApplicationShutdown {
     await Promise.all(this.servers.map((server) => server.close()));
   }
 
-  private async admit(socket: Socket): Promise<void> {
+  private async admit(socket: Socket): Promise<Subscriber> {
     const { token } = socket.handshake.auth as { token?: unknown };
     const given = typeof token === 'string' ? token : this.tokens.fromCookies(socket.handshake.headers.cookie);
     if (!given) throw new Refusal('unauthenticated', 'UNAUTHENTICATED', 'Unauthorized');
     const session = await this.tokens.check(given);
-    this.subscribers.set(socket, new Subscriber(socket, given, session, this.events, this.outputs));
+    return new Subscriber(socket, given, session, this.events, this.outputs);
   }
 
   private connected(socket: Socket): void {
-    const subscriber = this.subscribers.get(socket)!;
+    const { subscriber } = socket.data as Admitted;
+    this.subscribers.set(socket, subscriber);
     socket.on('disconnect', () => {
       subscriber.leaveAll();
       this.subscribers.delete(socket);
@@ -94,7 +102,12 @@ export class Live implements OnApplicationShutdown {
       });
     };
     answer('subscribe', (body) => subscriber.subscribe(body));
-    answer('unsubscribe', (body) => Promise.resolve(subscriber.unsubscribe(body.room)));
+    answer('unsubscribe', (body) => subscriber.unsubscribe(body.room));
+    socket.onAny((message: string, ...rest: unknown[]) => {
+      const acknowledge = rest.at(-1);
+      if (message in socketMessages || typeof acknowledge !== 'function') return;
+      (acknowledge as Acknowledge)(refused('UNKNOWN_MESSAGE', `Unknown message: ${message.slice(0, 100)}`, newId()));
+    });
   }
 
   private async answered(
@@ -104,14 +117,13 @@ export class Live implements OnApplicationShutdown {
   ): Promise<object> {
     const correlationId = newId();
     const parsed = shape.safeParse(body);
-    if (!parsed.success)
-      return { error: { code: 'MALFORMED', message: parsed.error.issues[0]?.message ?? 'malformed', correlationId } };
+    if (!parsed.success) return refused('MALFORMED', parsed.error.issues[0]?.message ?? 'malformed', correlationId);
     try {
       return await work(parsed.data as Subscription);
     } catch (error) {
-      if (error instanceof Refusal) return { error: { code: error.code, message: error.message, correlationId } };
+      if (error instanceof Refusal) return refused(error.code, error.message, correlationId);
       this.context.log.error({ err: error, correlationId }, 'a socket message failed');
-      return { error: { code: 'INTERNAL_ERROR', message: 'Internal error', correlationId } };
+      return refused('INTERNAL_ERROR', 'Internal error', correlationId);
     }
   }
 

@@ -3,6 +3,7 @@ import { bells, type Seen } from '#bus';
 import { Follower } from '#ledger';
 import { Context } from '#service';
 import { projections } from './projections/projections.js';
+import { traced } from './projections/traced.js';
 
 export type ViewName = 'run_view' | 'process_view';
 
@@ -21,7 +22,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
     const { ledger, bus, log, metrics } = this.context;
     for (const projection of projections) {
       const { name, categories } = projection;
-      const follower = new Follower(ledger, projection, {
+      const follower = new Follower(ledger, traced(projection, log), {
         onAdvanced: (position) => this.advanced(name, position),
         onTrouble: (err, what) => log.warn({ err }, what),
       });
@@ -55,12 +56,20 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
     const follower = this.followers.get(view);
     if (!follower || follower.position >= position) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, patience);
-      const done = () => {
-        clearTimeout(timer);
-        resolve();
+      const waiter = {
+        view,
+        position,
+        resolve: () => {
+          clearTimeout(timer);
+          resolve();
+        },
       };
-      this.waiters.push({ view, position, resolve: done });
+      // A position that never comes must not be waited for after its asker has gone.
+      const timer = setTimeout(() => {
+        this.waiters = this.waiters.filter((other) => other !== waiter);
+        resolve();
+      }, patience);
+      this.waiters.push(waiter);
       follower.wake();
     });
   }

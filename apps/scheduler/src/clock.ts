@@ -1,6 +1,17 @@
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells } from '#bus';
-import { derivedId, newId, parseCron, process, scheduledRunId } from '#domain';
+import {
+  derivedId,
+  fold,
+  newId,
+  parseCron,
+  type Process,
+  type ProcessEvent,
+  process,
+  Refusal,
+  scheduledRunId,
+  type ScheduleEvent,
+} from '#domain';
 import { birth, Rescuer } from '#admission';
 import { handle, type Verdict } from '#ledger';
 import { Context, systemMeta } from '#service';
@@ -42,7 +53,7 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const rescuer = new Rescuer(ledger, (run, reason) => log.warn({ run, reason }, 'run lost'));
     this.loop = this.run();
     this.unlisten = bus.listen(bells.flushed, ({ heads }) => {
-      if (!heads || heads.some(([stream]) => stream.startsWith('process-'))) this.wake();
+      if (heads?.some(([stream]) => stream.startsWith('process-'))) this.wake();
     });
     this.timer = setInterval(() => void rescuer.sweep(true).catch((err: unknown) => this.trouble(err)), rescueEvery);
   }
@@ -89,7 +100,8 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const text = `select process_id, ordinal, version, expression, zone, watermark, definition, clock_timestamp() as now
       from timer where next_at <= clock_timestamp() order by next_at limit ${page}`;
     const { rows } = await pool.query<Row>({ name: 'timer-due', text });
-    await Promise.all(rows.map((row) => this.due(row)));
+    const done = await Promise.all(rows.map((row) => this.due(row)));
+    if (done.includes(false)) return poll;
     if (rows.length === page) return 0;
     const next = await pool.query<{ wait: number | null }>({
       name: 'timer-next',
@@ -99,29 +111,38 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     return Math.min(poll, Math.max(wait + 1, 1));
   }
 
-  private async due(row: Row): Promise<void> {
+  /** False when it has to be tried again. */
+  private async due(row: Row): Promise<boolean> {
     try {
-      if (row.ordinal === resumeOrdinal) await this.resume(row);
-      else await this.fire(row);
+      return row.ordinal === resumeOrdinal ? await this.resume(row) : await this.fire(row);
     } catch (err) {
       this.trouble(err, row.process_id);
+      if (!(err instanceof Refusal)) await this.postpone(row).catch((error: unknown) => this.trouble(error));
+      return false;
     }
   }
 
-  private async resume({ process_id: id, version }: Row): Promise<void> {
-    const meta = systemMeta(derivedId('resume', id, String(version)), newId());
-    await handle(
-      this.context.ledger,
-      process,
-      id,
-      { type: 'EnableProcess', meta, data: { any: true } },
-      {
-        alongside: (events, state, at) => timersAfter(id, state, at, events),
-      },
-    );
+  /** What cannot be fired steps aside for a while, so that it neither spins nor stands before others. Its watermark stays. */
+  private async postpone({ process_id, ordinal, version }: Row): Promise<void> {
+    const text = `update timer set next_at = clock_timestamp() + interval '1 minute'
+      where process_id = $1 and ordinal = $2 and version = $3`;
+    await this.context.pool.query(text, [process_id, ordinal, version]);
   }
 
-  private async fire(row: Row): Promise<void> {
+  /** Ends the pause that the timer was set for, and no other: somebody may have said otherwise since. */
+  private async resume({ process_id: id, version }: Row): Promise<boolean> {
+    const { ledger } = this.context;
+    const history = await ledger.read(`process-${id}`);
+    const { until } = fold(process, history as unknown as ProcessEvent[]);
+    if (history.length !== version || until === null) return false;
+    const meta = systemMeta(derivedId('resume', id, String(version)), newId());
+    const order = { type: 'EnableProcess' as const, meta, data: { any: true, onlyUntil: until } };
+    const alongside = (events: ProcessEvent[], state: Process, at: number) => timersAfter(id, state, at, events);
+    const { events } = await handle(ledger, process, id, order, { alongside });
+    return events.length > 0;
+  }
+
+  private async fire(row: Row): Promise<boolean> {
     const { ledger, log } = this.context;
     const schedule = parseCron(row.expression!, row.zone!);
     const decision = decide(schedule, new Date(row.watermark), new Date(row.now), row.definition.policies);
@@ -131,11 +152,12 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     );
     const numbered = await Promise.all(appends.map(async (make) => make(await ledger.number('run'))));
     const answers = await Promise.all(numbered.map((append) => ledger.append(append)));
-    if (answers.some(({ verdict }) => isStale(verdict))) return;
+    if (answers.some(({ verdict }) => isStale(verdict))) return false;
     const last = answers.at(-1)?.verdict.verdict;
     for (const instant of decision.fires) log.debug({ process: row.process_id, instant }, 'fired');
     if (decision.missed) await this.recordMissed(row, decision.missed);
     if (last !== 'appended' || decision.missed) await ledger.call({ timer_advance: [advance] });
+    return true;
   }
 
   /** Before the watermark moves over them: an instant that did not fire says why. */
@@ -144,9 +166,16 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     missed: NonNullable<Decision['missed']>,
   ): Promise<void> {
     const { ledger, log } = this.context;
-    const meta = systemMeta(derivedId('missed', id, String(ordinal), missed.first, missed.last), newId());
-    const data = { process: id, trigger: ordinal, expression, ...missed, reason: 'missed while nothing ran' };
-    await ledger.append({ stream: `schedule-${id}`, expected: null, events: [{ type: 'FiresMissed', data }], meta });
+    const meta = systemMeta(derivedId('missed', id, String(ordinal), missed.first), newId());
+    const data = {
+      process: id,
+      trigger: ordinal,
+      expression: expression ?? '',
+      ...missed,
+      reason: 'missed while nothing ran',
+    };
+    const event: ScheduleEvent = { type: 'ScheduleFiresMissed', data };
+    await ledger.append({ stream: `schedule-${id}`, expected: null, events: [event], meta });
     log.warn({ process: id, ...missed }, 'due instants were missed');
   }
 

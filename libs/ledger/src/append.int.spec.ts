@@ -176,6 +176,12 @@ test('a hook that raises costs only the append that made it raise', async () => 
   expect(found.map((events) => events.length).filter((length) => length === 1)).toHaveLength(38);
 });
 
+test('a deadlock with somebody outside the lock is tried again', async () => {
+  const append = added(newStream(), 0, [1], { alongside: { deadlock: [{}] } });
+  expect(await all([append, added(newStream(), 0)])).toEqual(['appended', 'appended']);
+  expect((await own.pool.query('select last_value::int as n from test_tries')).rows).toEqual([{ n: 3 }]);
+});
+
 test('an unknown hook, and rows that do not fit, cost only their own append', async () => {
   const results = await Promise.allSettled([
     ledger.append(added(newStream(), 0)),

@@ -74,11 +74,17 @@ export class Flusher {
     setImmediate(() => {
       this.starting = false;
       while (this.flights < mostFlights && this.waiting.length >= (this.flights === 0 ? 1 : worthTwo)) {
-        const taken = this.take(this.waiting.length >= 2 * worthTwo ? this.waiting.length >> 1 : mostAppends);
+        const taken = this.take(this.share());
         if (taken.length === 0) return;
         void this.fly(taken);
       }
     });
+  }
+
+  /** Half of much, so that the two take turns: one is parsed or answered while the other holds the lock. */
+  private share(): number {
+    const { length } = this.waiting;
+    return this.flights === 0 && length >= 2 * worthTwo ? Math.ceil(length / 2) : length;
   }
 
   private async fly(entries: Entry[]): Promise<void> {

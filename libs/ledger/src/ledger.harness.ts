@@ -29,7 +29,13 @@ end $$;
 create function test_sleep(rows json, refused integer[], at timestamptz) returns json language sql as $$
   select json_build_object('slept', count(pg_sleep(r.seconds))) from json_to_recordset(rows) as r(seconds float8);
 $$;
-insert into ledger_hook values ('slip', 'slip_add', 50), ('start', 'test_start', 90), ('sleep', 'test_sleep', 99);
+create sequence test_tries;
+create function test_deadlock(rows json, refused integer[], at timestamptz) returns json language plpgsql as $$
+begin
+  if nextval('test_tries') < 3 then raise exception 'deadlock detected' using errcode = '40P01'; end if;
+  return null;
+end $$;
+insert into ledger_hook values ('deadlock', 'test_deadlock', 95), ('slip', 'slip_add', 50), ('start', 'test_start', 90), ('sleep', 'test_sleep', 99);
 create table tally_view (stream text primary key, sum integer not null, events integer not null, last bigint not null)
   with (fillfactor = 70);
 create index tally_by_sum on tally_view (sum desc, stream) where sum > 0;

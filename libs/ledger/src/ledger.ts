@@ -53,7 +53,7 @@ export class Ledger {
 
   /** Events with `position > after`, oldest first, at most `limit`. */
   async readFrom(after: string | bigint, limit: number): Promise<StoredEvent[]> {
-    const text = `select ${columns} from event where position > $1 order by position limit $2`;
+    const text = `select ${columns} from event where position > $1 order by event.position limit $2`;
     const { rows } = await this.pool.query<EventColumns>({ name: 'ledger-from', text, values: [String(after), limit] });
     return rows.map((row) => stored(row, this.lifts));
   }

@@ -71,14 +71,12 @@ export class ConfigError extends Error {}
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = settings.safeParse(given);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path: [name], message }) => `${String(name)}: ${message}`);
-    throw new ConfigError(`Settings that cannot be used: ${faults.join('; ')}`);
+  const faults = (parsed.error?.issues ?? []).map(({ path: [name], message }) => `${String(name)}: ${message}`);
+  const production = given.NODE_ENV === 'production';
+  if (production && ['off', 'false'].includes(given.RUNLEDGER_RATE_LIMITS ?? '')) {
+    faults.push('RUNLEDGER_RATE_LIMITS: cannot be off while NODE_ENV is production');
   }
+  if (faults.length > 0 || !parsed.data) throw new ConfigError(`Settings that cannot be used: ${faults.join('; ')}`);
   const config = parsed.data;
-  const production = config.NODE_ENV === 'production';
-  if (production && !config.RUNLEDGER_RATE_LIMITS) {
-    throw new ConfigError('RUNLEDGER_RATE_LIMITS=off is refused while NODE_ENV is production');
-  }
   return { ...config, production, dataDir: path.resolve(config.RUNLEDGER_DATA) };
 }

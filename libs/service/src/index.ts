@@ -5,5 +5,5 @@ export { createLogger, type Log, nestLogger } from './logger.js';
 export { Metrics } from './metrics.js';
 export { ServiceModule } from './module.js';
 export { metaOf, systemMeta } from './orders.js';
-export { openContext, openOps, runUntilStopped, type ServiceParts, stopContext } from './start.js';
+export { openContext, openOps, outliveRejections, runUntilStopped, type ServiceParts, stopContext } from './start.js';
 export { runService } from './run-service.js';

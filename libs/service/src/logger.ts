@@ -5,7 +5,10 @@ import { correlation } from '#bus';
 export type Log = Logger;
 
 const secretFields = ['password', 'token', 'secret', 'authorization', 'cookie', 'access_token', 'current', 'next'];
-const redacted = secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`, `*.*.*.${field}`]);
+const redacted = [
+  ...secretFields.flatMap((field) => [field, `*.${field}`, `*.*.${field}`, `*.*.*.${field}`]),
+  ...['["set-cookie"]', '*["set-cookie"]', '*.*["set-cookie"]', '*.*.*["set-cookie"]'],
+];
 
 /** JSON lines on standard output; secrets cut out by field name, the correlation id of the work in hand put in. */
 export function createLogger(name: string, level: string, destination?: DestinationStream): Log {

@@ -82,11 +82,17 @@ export async function stopContext(app: INestApplicationContext, { log, ledger, b
   log.flush();
 }
 
+/** A promise that nobody looked after is a bug to be told, and no reason to drop everything else that is in hand. */
+export function outliveRejections(log: Log): void {
+  process.on('unhandledRejection', (err) => log.error({ err }, 'a rejection was not handled'));
+}
+
 /**
  * Runs a started application until SIGTERM or SIGINT, then exits 0 within 30 seconds. A second signal changes nothing;
  * what hangs is cut off with exit 1.
  */
 export function runUntilStopped(app: INestApplicationContext, context: Context): void {
+  outliveRejections(context.log);
   let stopping = false;
   const stop = async () => {
     if (stopping) return;

@@ -131,3 +131,8 @@ async function endStack(child: ChildProcess): Promise<StackEnd> {
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
+
+declare global {
+  /** Set by the jest projects `solo` and `cluster`. */
+  var topology: Topology;
+}

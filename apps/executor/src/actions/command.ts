@@ -12,7 +12,7 @@ export const command: ActionRunner<'command'> = async (attempt, action, host) =>
     return host.finish(attempt, ended({ error }));
   }
   const timeoutMs = timeoutOf(attempt.claimed.work.policies) ?? undefined;
-  host.launch(attempt, { argv, cwd: action.cwd, env: { ...own(), ...told(attempt), ...action.env }, timeoutMs });
+  host.launch(attempt, { argv, cwd: action.cwd, env: { ...own(), ...action.env, ...told(attempt) }, timeoutMs });
 };
 
 /** Nothing else of the executor's environment reaches a command: it holds the database's address, among others. */

@@ -30,7 +30,8 @@ create table queue (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 create index queue_ready on queue (weight, priority desc, ready_at, run_id) where not running;
 create index queue_running on queue (executor) where running;
-create index queue_process on queue (process_id) where running and process_id is not null;
+create index queue_process on queue (process_id) where attempt > 0 and process_id is not null;
+create index queue_superseding on queue (process_id) where not running and overlap = 'cancel-previous';
 
 create function queue_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
   insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work)
@@ -67,7 +68,8 @@ create function run_stamp(at timestamptz) returns text language sql stable as $$
 $$;
 
 -- rows: [{executor, slots, light}]: free slots for runs that weigh, and how many that weigh nothing may come along.
--- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], fenced}.
+-- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, fenced}; more: as many were looked at as
+-- were asked for, so others may be ready. A process is taken by a run that has begun and not ended: it runs, or waits for its retry.
 create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql as $$
 declare
   asked record;
@@ -75,23 +77,27 @@ declare
   appended record;
   claimed json;
   batch json;
+  more boolean;
 begin
   select r.executor, r.slots, r.light into asked from json_to_recordset(rows) as r(executor text, slots integer, light integer) limit 1;
   select l.server, l.until > call_at as holds into lessor from executor_lease l where l.executor = asked.executor;
   if lessor.holds is distinct from true then return json_build_object('fenced', true); end if;
 
   with candidates as materialized (
-    (select * from queue where not running and weight = 0 and ready_at <= call_at
-      order by priority desc, ready_at, run_id limit asked.light)
+    (select q.* from queue q where not q.running and q.weight = 0 and q.ready_at <= call_at
+      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0
+        or not exists (select from queue o where o.attempt > 0 and o.process_id = q.process_id))
+      order by q.priority desc, q.ready_at, q.run_id limit asked.light)
     union all
     (select q.* from queue q where not q.running and q.weight > 0 and q.ready_at <= call_at
-      and (q.overlap not in ('queue', 'cancel-previous')
-        or not exists (select from queue o where o.running and o.process_id = q.process_id))
+      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0
+        or not exists (select from queue o where o.attempt > 0 and o.process_id = q.process_id))
       order by q.priority desc, q.ready_at, q.run_id limit asked.slots)
   ), judged as materialized (
-    select c.*, case when c.overlap <> 'allow' and c.process_id is not null then
-        coalesce((select o.run_id from queue o where o.running and o.process_id = c.process_id limit 1),
-          nullif(first_value(c.run_id) over (partition by c.process_id, c.overlap <> 'allow' order by c.priority desc, c.ready_at, c.run_id), c.run_id))
+    select c.*, case when c.overlap <> 'allow' and c.attempt = 0 and c.process_id is not null then
+        coalesce((select o.run_id from queue o where o.attempt > 0 and o.process_id = c.process_id limit 1),
+          nullif(first_value(c.run_id) over (partition by c.process_id
+            order by c.overlap <> 'allow' and c.attempt = 0, c.priority desc, c.ready_at, c.run_id), c.run_id))
       end as rival
     from candidates c
   ), taken as (
@@ -117,18 +123,21 @@ begin
       'correlationId', e.correlation, 'causationId', null)))
       from (select row_number() over () as n, v.* from events v) e),
     (select json_agg(json_build_object('run', t.run_id, 'attempt', t.attempt, 'epoch', t.epoch::text, 'version', t.version,
-      'work', t.work, 'correlation', t.correlation, 'at', run_stamp(call_at))) from taken t)
-  into batch, claimed;
+      'work', t.work, 'correlation', t.correlation, 'at', run_stamp(call_at))) from taken t),
+    (select count(*) filter (where c.weight = 0) >= greatest(asked.light, 1)
+      or count(*) filter (where c.weight > 0) >= greatest(asked.slots, 1) from candidates c)
+  into batch, claimed, more;
 
   if batch is null then return null; end if;
   select * into appended from ledger_append(batch, '[]', call_at);
-  return json_build_object('first', appended.first, 'last', appended.last, 'claimed', coalesce(claimed, '[]'));
+  return json_build_object('first', appended.first, 'last', appended.last, 'claimed', coalesce(claimed, '[]'),
+    'more', more);
 end $$;
 
 -- Names the runs that a process with overlap "cancel-previous" waits for.
 create function queue_superseded(at timestamptz) returns table (run_id uuid, rival uuid) language sql stable as $$
-  select o.run_id, q.run_id from queue q join queue o on o.running and o.process_id = q.process_id and not o.cancel
-  where not q.running and q.overlap = 'cancel-previous' and q.ready_at <= at
+  select o.run_id, q.run_id from queue q join queue o on o.attempt > 0 and o.process_id = q.process_id and not o.cancel
+  where not q.running and q.attempt = 0 and q.overlap = 'cancel-previous' and q.ready_at <= at
 $$;
 
 insert into ledger_hook values

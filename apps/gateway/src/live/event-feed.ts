@@ -17,6 +17,7 @@ interface Asker {
 interface Member {
   interest: Interest;
   cursor: bigint;
+  gone: boolean;
   tell: (event: EventMessage) => void;
 }
 
@@ -65,7 +66,7 @@ export class EventFeed {
     tell: Member['tell'],
   ): Promise<{ position: string; leave: () => void }> {
     const head = await this.head();
-    const member: Member = { interest, cursor: BigInt(after ?? head), tell };
+    const member: Member = { interest, cursor: BigInt(after ?? head), gone: false, tell };
     if (this.members.size === 0) this.at = BigInt(head);
     await this.catchUp(member);
     this.members.add(member);
@@ -75,6 +76,7 @@ export class EventFeed {
   }
 
   private leave(member: Member): void {
+    member.gone = true;
     this.members.delete(member);
     if (this.members.size > 0 || !this.timer) return;
     clearInterval(this.timer);
@@ -85,9 +87,13 @@ export class EventFeed {
   private async catchUp(member: Member): Promise<void> {
     const { kind, id } = member.interest;
     if (kind === 'run') {
-      const { items, head } = await this.read(String(member.cursor), 1_000, `run-${id}`);
-      items.forEach((event) => this.tell(member, event));
-      if (BigInt(head) > member.cursor) member.cursor = BigInt(items.at(-1)?.position ?? member.cursor);
+      for (let more = true; more;) {
+        const { items, head } = await this.read(String(member.cursor), page, `run-${id}`);
+        items.forEach((event) => this.tell(member, event));
+        more = items.length === page;
+        // The head was read before the stream: he need not look at what lies before it again.
+        if (!more && BigInt(head) > member.cursor) member.cursor = BigInt(head);
+      }
       return;
     }
     while (member.cursor < this.at) {
@@ -111,14 +117,15 @@ export class EventFeed {
   private async advance(): Promise<void> {
     try {
       for (let more = true; more;) {
-        const lowest = [...this.members].reduce((low, { cursor }) => (cursor < low ? cursor : low), this.at);
+        // Whoever joins during the read may stand before it: he is read to in the next round.
+        const members = [...this.members];
+        const lowest = members.reduce((low, { cursor }) => (cursor < low ? cursor : low), this.at);
         const { items, scanned, head } = await this.read(String(lowest), page);
         for (const event of items) {
-          for (const member of this.members) await this.offer(member, event);
+          for (const member of members) await this.offer(member, event);
         }
         const reached = BigInt(scanned);
-        for (const member of this.members)
-          if (member.cursor < reached && member.cursor >= lowest) member.cursor = reached;
+        for (const member of members) if (member.cursor < reached) member.cursor = reached;
         if (reached > this.at) this.at = reached;
         more = reached < BigInt(head) && reached > lowest;
       }
@@ -133,13 +140,13 @@ export class EventFeed {
   }
 
   private async offer(member: Member, event: EventMessage): Promise<void> {
-    if (BigInt(event.position) <= member.cursor) return;
+    if (member.gone || BigInt(event.position) <= member.cursor) return;
     if (await this.concerns(member.interest, event)) this.tell(member, event);
   }
 
   private tell(member: Member, event: EventMessage): void {
     const position = BigInt(event.position);
-    if (position <= member.cursor) return;
+    if (member.gone || position <= member.cursor) return;
     member.cursor = position;
     this.context.log.debug(
       { position: event.position, type: event.type, correlationId: event.meta.correlationId },

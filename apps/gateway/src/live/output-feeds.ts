@@ -15,12 +15,18 @@ interface Watcher {
   /** Gets what is told to all; otherwise he is read to from the store, at his own pace. */
   live: boolean;
   reading: boolean;
+  /** Something was rung during the read, which may have come too late for it. */
+  again: boolean;
+  /** When he was last read to, or told. */
+  since: number;
   gone: boolean;
 }
 
 const pageBytes = 64 * 1024;
 const mostBuffered = 1_048_576;
 const look = 100;
+/** The bell of a last piece may be lost, and no later one shows the gap: a quiet watcher is read to this often. */
+const quiet = 2_000;
 
 const isAfter = (a: Place, b: Place) => a.attempt > b.attempt || (a.attempt === b.attempt && a.seq > b.seq);
 
@@ -35,7 +41,7 @@ export class OutputFeeds {
   constructor(private readonly context: Context) {}
 
   join(run: string, after: Place, socket: Socket): () => void {
-    const watcher: Watcher = { socket, at: after, live: false, reading: false, gone: false };
+    const watcher: Watcher = { socket, at: after, live: false, reading: false, again: false, since: 0, gone: false };
     let feed = this.runs.get(run);
     if (!feed) {
       const stop = this.context.bus.listen(bells.output, (pieces) => this.rung(run, pieces), run);
@@ -82,6 +88,7 @@ export class OutputFeeds {
 
   private tell(watcher: Watcher, piece: LiveOutput): void {
     watcher.at = { attempt: piece.attempt, seq: piece.seq };
+    watcher.since = performance.now();
     watcher.socket.emit('output', piece);
   }
 
@@ -89,22 +96,27 @@ export class OutputFeeds {
   private look(run: string): void {
     for (const watcher of this.runs.get(run)?.watchers ?? []) {
       if (buffered(watcher.socket) > mostBuffered) watcher.live = false;
-      else if (!watcher.live) void this.readTo(run, watcher);
+      else if (!watcher.live || performance.now() - watcher.since > quiet) void this.readTo(run, watcher);
     }
   }
 
   private async readTo(run: string, watcher: Watcher): Promise<void> {
+    watcher.again = true;
     if (watcher.reading || watcher.gone) return;
     watcher.reading = true;
+    watcher.live = false;
     try {
       for (let more = true; more && !watcher.gone && buffered(watcher.socket) <= mostBuffered;) {
+        watcher.again = false;
         const answer = await this.context.bus.send(
           subjects.readOutput,
           { run, after: watcher.at, limit: pageBytes },
           meta(),
         );
+        watcher.since = performance.now();
+        if (watcher.gone) return;
         for (const chunk of answer.chunks) this.tell(watcher, asPiece(run, chunk));
-        ({ more } = answer);
+        more = answer.more || watcher.again;
         watcher.live = !more;
       }
     } catch (err) {

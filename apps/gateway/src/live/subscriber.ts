@@ -13,6 +13,7 @@ interface Subscribing {
 /** One socket and the rooms that it is in. */
 export class Subscriber {
   private readonly rooms = new Map<string, (() => void)[]>();
+  private last: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly socket: Socket,
@@ -23,8 +24,30 @@ export class Subscriber {
   ) {}
 
   /** Nothing is missed from `after` on; without it, from now on. */
-  async subscribe({ room, after, output }: Subscribing): Promise<{ ok: true; position: string }> {
-    this.unsubscribe(room);
+  subscribe(wanted: Subscribing): Promise<{ ok: true; position: string }> {
+    return this.inTurn(() => this.enter(wanted));
+  }
+
+  unsubscribe(room: string): Promise<{ ok: true }> {
+    return this.inTurn(() => {
+      this.leave(room);
+      return { ok: true };
+    });
+  }
+
+  leaveAll(): void {
+    for (const room of [...this.rooms.keys()]) this.leave(room);
+  }
+
+  /** One after another: two subscriptions to one room under way at once would leave one behind for good. */
+  private inTurn<T>(work: () => Promise<T> | T): Promise<T> {
+    const mine = this.last.then(work);
+    this.last = mine.catch(() => undefined);
+    return mine;
+  }
+
+  private async enter({ room, after, output }: Subscribing): Promise<{ ok: true; position: string }> {
+    this.leave(room);
     const { user } = this.session;
     const wants = await this.events.interest(room, {
       id: user.id,
@@ -40,13 +63,8 @@ export class Subscriber {
     return { ok: true, position };
   }
 
-  unsubscribe(room: string): { ok: true } {
+  private leave(room: string): void {
     this.rooms.get(room)?.forEach((leave) => leave());
     this.rooms.delete(room);
-    return { ok: true };
-  }
-
-  leaveAll(): void {
-    for (const room of [...this.rooms.keys()]) this.unsubscribe(room);
   }
 }

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { Controller, Req, StreamableFile } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { subjects, type Page } from '#bus';
+import { subjects, type Page, type RunFilter } from '#bus';
 import { isOver, Refusal, type RunRow, type RunStatus } from '#domain';
 import { Context } from '#service';
 import { Caller, idFor, sessionOf } from '../../caller.js';
@@ -24,12 +24,14 @@ import {
   statsQuery,
   statusesOf,
   statusWords,
+  titleOf,
   workingDirOf,
 } from './jobs.shapes.js';
 
 const detail = z.object({ detail: z.string() });
 const list = z.object({ items: z.array(jobRead), total: z.int(), next: z.string().nullable().optional() });
 const noSuchJob = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'Job not found');
+type Filter = Omit<RunFilter, 'limit' | 'cursor'>;
 const issued = { detail: 'Cancel signal issued' };
 
 @Controller()
@@ -54,7 +56,7 @@ export class JobsController {
     const { command, env, payload = null, priority } = body;
     const order = {
       id: idFor(request, 'run'),
-      name: body.name ?? command.join(' ').slice(0, 200),
+      name: body.name ?? titleOf(command),
       action: { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) },
       policies: { priority },
       ...{ payload, parameters: null, retryOf: null, process: null },
@@ -73,7 +75,7 @@ export class JobsController {
     const word = status ?? status_filter;
     const mine = this.mine(request);
     const filter = { ...mine, ...(word ? { status: statusesOf(word) } : {}), ...(batch_id ? { batch: batch_id } : {}) };
-    const total = await this.total(request, mine, filter.status);
+    const total = batch_id ? await this.totalOf(request, filter) : await this.total(request, mine, filter.status);
     if (limit !== undefined) {
       const page = await this.caller.see(request, subjects.listRuns, {
         ...filter,
@@ -82,9 +84,7 @@ export class JobsController {
       });
       return { items: page.items.map(jobShape), total, next: page.next };
     }
-    const page = (at: string | undefined, size: number): Promise<Page<RunRow>> =>
-      this.caller.see(request, subjects.listRuns, { ...filter, limit: size, ...(at ? { cursor: at } : {}) });
-    const pieces = jsonArray(everything(page), jobShape, `{"total":${total},"items":[`, ']}');
+    const pieces = jsonArray(everything(this.pages(request, filter)), jobShape, `{"total":${total},"items":[`, ']}');
     return new StreamableFile(Readable.from(pieces), { type: 'application/json; charset=utf-8' });
   }
 
@@ -185,6 +185,18 @@ export class JobsController {
       (sum, [status, runs]) => sum + (!statuses || statuses.includes(status as RunStatus) ? runs : 0),
       0,
     );
+  }
+
+  private pages(request: FastifyRequest, filter: Filter) {
+    return (cursor: string | undefined, limit: number): Promise<Page<RunRow>> =>
+      this.caller.see(request, subjects.listRuns, { ...filter, limit, ...(cursor ? { cursor } : {}) });
+  }
+
+  /** Nobody counts a batch's runs by status: it is small enough to be looked through. */
+  private async totalOf(request: FastifyRequest, filter: Filter): Promise<number> {
+    let total = 0;
+    for await (const _ of everything(this.pages(request, filter))) total++;
+    return total;
   }
 
   private checkDirectory(dir: string | undefined): void {

@@ -85,6 +85,13 @@ function masked(env: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, secretName.test(name) ? '***' : value]));
 }
 
+/** What a job without a name is called; half a character at the end could not be stored. */
+export const titleOf = (command: string[]): string =>
+  command
+    .join(' ')
+    .slice(0, 200)
+    .replace(/[\ud800-\udbff]$/, '') || 'job';
+
 export function commandOf(action: Action): string[] {
   if (action.kind !== 'command') return [action.kind];
   return action.command ?? ['/bin/sh', '-c', action.shell ?? ''];

@@ -29,7 +29,8 @@ function entries(message: string, details: unknown): object[] {
   const { issues } = (details ?? {}) as { issues?: Issue[] };
   if (!issues) return [{ type: 'value_error', loc: ['body'], msg: message, input: null }];
   return issues.map(({ code, path, message: msg, input, in: where = 'body' }) => {
-    const hidden = path.some((part) => secretName.test(String(part)));
+    // An `env` that is no object at all may be a line such as `API_TOKEN=...`.
+    const hidden = path.some((part) => secretName.test(String(part))) || (path.length === 1 && path[0] === 'env');
     return { type: code, loc: [where, ...path], msg, input: hidden ? '***' : (input ?? null) };
   });
 }

@@ -67,9 +67,10 @@ export const eventsQuery = z.object({
   type: z.string().max(100).optional(),
   actor: z.string().max(64).optional(),
 });
-export const streamQuery = z.object({ after: position.default('0'), limit: paging.limit, cursor: position.optional() });
+export const streamQuery = z.object({ after: position.optional(), limit: paging.limit, cursor: position.optional() });
 export const verifyQuery = z.object({ from: position.optional(), to: position.optional() });
 export const outputQuery = z.object({
+  after: position.optional(),
   stream: z.enum(['stdout', 'stderr']).optional(),
   attempt: z.coerce.number().int().min(1).max(100).optional(),
   from: z.coerce.number().int().min(0).default(0),

@@ -70,10 +70,12 @@ export class NativeProcessController {
   @Route('GET', '/api/v1/processes/:id/revisions', {
     policy: 'processes:read',
     summary: 'Every revision, oldest first, with who and when',
+    query: oneQuery,
     answer: listOf(revision),
   })
   async revisions(@Req() request: FastifyRequest): Promise<{ items: object[]; next: null }> {
-    const { id } = await findProcess(this.caller, request, paramOf(request));
+    const { after } = queryOf(oneQuery, request);
+    const { id } = await findProcess(this.caller, request, paramOf(request), after);
     const filter = { after: '0', limit: 1_000, stream: `process-${id}` };
     const { items } = await this.caller.send(request, subjects.listEvents, filter);
     const revisions = items.filter(({ type }) => type === 'ProcessDefined' || type === 'ProcessRevised');

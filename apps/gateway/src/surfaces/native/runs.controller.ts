@@ -71,9 +71,10 @@ export class NativeRunController {
   })
   async events(@Req() request: FastifyRequest): Promise<{ items: EventMessage[]; next: string | null }> {
     const { after, limit, cursor } = queryOf(streamQuery, request);
-    const { id } = await findRun(this.caller, request, paramOf(request));
-    const filter = { after: cursor ?? after, limit, stream: `run-${id}` };
-    const { items, scanned } = await this.caller.send(request, subjects.listEvents, filter);
+    const { id } = await findRun(this.caller, request, paramOf(request), after);
+    const filter = { after: cursor ?? '0', limit, stream: `run-${id}` };
+    const { items, scanned, head } = await this.caller.send(request, subjects.listEvents, filter);
+    request.ledgerPosition = head;
     return { items, next: items.length === limit ? scanned : null };
   }
 
@@ -86,13 +87,15 @@ export class NativeRunController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StreamableFile> {
-    const { stream, attempt, from, limit } = queryOf(outputQuery, request);
-    const run = await findRun(this.caller, request, paramOf(request));
+    const { stream, attempt, from, limit, after } = queryOf(outputQuery, request);
+    const run = await findRun(this.caller, request, paramOf(request), after);
     const range = { run: run.id, attempt: attempt ?? Math.max(run.attempt, 1), ...(stream ? { stream } : {}) };
     const chunks = storedOutput(this.caller, request, range);
     void reply.header('x-content-type-options', 'nosniff');
     if (request.headers.accept?.includes('application/x-ndjson')) {
-      return new StreamableFile(Readable.from(lines(chunks)), { type: 'application/x-ndjson' });
+      return new StreamableFile(Readable.from(lines(wholeCharacters(chunks, from, limit))), {
+        type: 'application/x-ndjson',
+      });
     }
     return new StreamableFile(Readable.from(slice(chunks, from, limit)), { type: 'text/plain; charset=utf-8' });
   }
@@ -138,9 +141,33 @@ export class NativeRunController {
   }
 }
 
-async function* lines(chunks: AsyncIterable<OutputChunk>): AsyncGenerator<string> {
+interface Piece extends Omit<OutputChunk, 'bytes'> {
+  bytes: Buffer;
+}
+
+/** The chunks between two bytes of the stored output, cut there: a character belongs where its first byte is. */
+async function* wholeCharacters(chunks: AsyncIterable<OutputChunk>, from = 0, limit = Infinity): AsyncGenerator<Piece> {
+  let at = 0;
   for await (const chunk of chunks) {
-    const { attempt, seq, stream, offset, at } = chunk;
-    yield `${JSON.stringify({ attempt, seq, stream, offset, at, text: bytesOf(chunk).toString('utf8') })}\n`;
+    const bytes = bytesOf(chunk);
+    const start = characterFrom(bytes, from - at);
+    const end = characterFrom(bytes, from + limit - at);
+    at += bytes.length;
+    if (end > start) yield { ...chunk, offset: chunk.offset + start, bytes: bytes.subarray(start, end) };
+    if (at >= from + limit) return;
+  }
+}
+
+/** The first place from `wanted` on where a character begins; never far off, whatever the bytes are. */
+function characterFrom(bytes: Buffer, wanted: number): number {
+  if (wanted <= 0) return 0;
+  let place = Math.min(wanted, bytes.length);
+  while (place < wanted + 3 && place < bytes.length && (bytes[place]! & 0xc0) === 0x80) place++;
+  return place;
+}
+
+async function* lines(pieces: AsyncIterable<Piece>): AsyncGenerator<string> {
+  for await (const { attempt, seq, stream, offset, at, bytes } of pieces) {
+    yield `${JSON.stringify({ attempt, seq, stream, offset, at, text: bytes.toString('utf8') })}\n`;
   }
 }

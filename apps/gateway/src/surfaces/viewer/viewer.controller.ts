@@ -11,6 +11,7 @@ import { Route } from '../../route.js';
 import { processesQuery, processShape, runShape, runsQuery, viewerProcess, viewerRun } from './viewer.shapes.js';
 
 const json = { type: 'application/json; charset=utf-8' };
+const largestNumber = 2_147_483_647;
 const noSuchProcess = () => new Refusal('not-found', 'PROCESS_NOT_FOUND', 'Process not found');
 
 @Controller()
@@ -64,7 +65,7 @@ export class ViewerController {
 
   /** `before` names a run; the list goes on after it. One that there is not cuts nothing. */
   private async startOf(request: FastifyRequest, before: number | undefined): Promise<string | undefined> {
-    if (before === undefined) return undefined;
+    if (before === undefined || before > largestNumber) return undefined;
     const run = await this.caller.see(request, subjects.getRunByNumber, { number: before });
     return run?.startedAt ? `${run.startedAt}_${run.number}` : undefined;
   }

@@ -1,0 +1,255 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { newId, type RunEvent } from '#domain';
+import { report } from '#admission';
+import { systemMeta, type Context } from '#service';
+import {
+  bornOf,
+  eventsOf,
+  eventually,
+  fire,
+  metaBy,
+  processOf,
+  request,
+  shell,
+  typesOf,
+  World,
+} from '../../../libs/testing/src/context.js';
+import { birth } from '#admission';
+import { ended, type Claimed } from './attempt.js';
+import { Claimer } from './claimer.js';
+import { Lease } from './lease.js';
+
+interface Answer {
+  claimed?: Claimed[];
+  more?: boolean;
+  fenced?: boolean;
+}
+
+let world: World;
+let contexts: Context[];
+let context: Context;
+const work = shell('true');
+
+beforeAll(async () => {
+  world = await World.create();
+  contexts = await Promise.all([world.open(), world.open(), world.open()]);
+  context = contexts[0]!;
+  for (const name of ['a', 'b', 'c']) await new Lease(context.pool, name, 'host').take();
+});
+afterAll(() => world.close());
+
+async function claim(slots: number, light = 0, executor = 'a', from = context): Promise<Answer> {
+  return ((await from.ledger.call({ claim: [{ executor, slots, light }] })).claim ?? {}) as Answer;
+}
+const ids = ({ claimed = [] }: Answer) => claimed.map(({ run }) => run);
+
+async function finish({ run, attempt, epoch }: Claimed, exitCode = 0, from = context): Promise<void> {
+  const data = { attempt, epoch, outcome: ended({ exitCode }) };
+  await report(from.ledger, run, { type: 'FinishRun', meta: systemMeta(newId(), newId()), data });
+}
+const finishAll = async ({ claimed = [] }: Answer) => void (await Promise.all(claimed.map((each) => finish(each))));
+const inQueue = async () => (await context.pool.query('select from queue')).rowCount;
+
+test('by priority, then by age, and no more than there are slots', async () => {
+  const low = await request(context, { ...work, policies: { priority: 1 } });
+  const first = await request(context, work);
+  const second = await request(context, work);
+  const high = await request(context, { ...work, policies: { priority: 9 } });
+  for (const expected of [[high, first], [second], [low]]) {
+    const answer = await claim(expected.length);
+    expect(ids(answer)).toHaveLength(expected.length);
+    expect(new Set(ids(answer))).toEqual(new Set(expected));
+    await finishAll(answer);
+  }
+  expect(await claim(5)).toEqual({});
+});
+
+test('what weighs nothing takes no slot, and what weighs takes no light place', async () => {
+  const heavy = await request(context, work);
+  const light = await Promise.all([request(context), request(context), request(context)]);
+  const answer = await claim(0, 2);
+  expect(answer.claimed).toHaveLength(2);
+  expect(answer.more).toBe(true);
+  expect(ids(answer)).not.toContain(heavy);
+  const rest = await claim(1, 0);
+  expect(rest).toMatchObject({ claimed: [{ run: heavy }], more: true });
+  const last = await claim(2, 2);
+  expect(last).toMatchObject({ claimed: [{ run: light.find((id) => !ids(answer).includes(id)) }], more: false });
+  for (const each of [answer, rest, last]) await finishAll(each);
+});
+
+test('what is due later waits, by the database’s clock', async () => {
+  const run = await fire(context, 'later', 400, work);
+  expect(ids(await claim(5))).toEqual([]);
+  const answer = await eventually(async () => {
+    const found = await claim(5);
+    return found.claimed && found;
+  });
+  expect(ids(answer)).toEqual([run]);
+  const [born, started] = await eventsOf(context, run);
+  expect(born).toMatchObject({ type: 'RunRequested' });
+  expect(started).toMatchObject({ type: 'RunStarted', data: { attempt: 1, executor: 'a', server: 'host' } });
+  if (born?.type === 'RunRequested' && started?.type === 'RunStarted') {
+    expect(Date.parse(started.data.at)).toBeGreaterThanOrEqual(Date.parse(born.data.scheduledFor!));
+  }
+  await finishAll(answer);
+});
+
+test('a jitter holds a fire back, always by the same time', async () => {
+  const scheduledFor = new Date().toISOString();
+  const id = `00000400${newId().slice(8)}`;
+  await context.ledger.append(
+    birth(id, bornOf({ ...work, process: processOf('jitter'), scheduledFor, policies: { jitter: '5s' } }), metaBy()),
+  );
+  const { rows } = await context.pool.query<{ ms: number }>(
+    'select (extract(epoch from ready_at - $2::timestamptz) * 1000)::int as ms from queue where run_id = $1',
+    [id, scheduledFor],
+  );
+  expect(rows).toEqual([{ ms: 0x400 }]);
+  expect(ids(await claim(5))).toEqual([]);
+  await report(context.ledger, id, { type: 'CancelRun', meta: metaBy(), data: { reason: null, any: true } });
+  expect(await inQueue()).toBe(0);
+});
+
+test('an executor without a lease, or with one that ran out, gets nothing', async () => {
+  const run = await request(context, work);
+  expect(await claim(5, 5, 'nobody')).toEqual({ fenced: true });
+  await new Lease(context.pool, 'late', 'host').take();
+  await context.pool.query(
+    `update executor_lease set until = clock_timestamp() - interval '1 ms' where executor = 'late'`,
+  );
+  expect(await claim(5, 5, 'late')).toEqual({ fenced: true });
+  await context.pool.query(`delete from executor_lease where executor = 'late'`);
+  expect(await typesOf(context, run)).toEqual(['RunRequested']);
+  await finishAll(await claim(5));
+});
+
+/** Three claimers go on until nothing is left; each ends what it took, a moment later. */
+async function race(slots: number): Promise<Claimed[]> {
+  const all: Claimed[] = [];
+  const one = async (executor: string, from: Context) => {
+    while ((await inQueue())! > 0) {
+      const { claimed = [] } = await claim(slots, slots, executor, from);
+      expect(claimed.length).toBeLessThanOrEqual(2 * slots);
+      all.push(...claimed);
+      await Promise.all(claimed.map((each) => finish(each, 0, from)));
+    }
+  };
+  await Promise.all(['a', 'b', 'c'].map((name, i) => one(name, contexts[i]!)));
+  return all;
+}
+
+interface Told {
+  type: RunEvent['type'];
+  stream: string;
+  data: { cause?: string; reason?: string; process?: { name: string } | null };
+}
+
+/** The ledger itself says in which order runs of a process began and ended. */
+async function mostAtOnce(after: string): Promise<{ most: Map<string, number>; told: Told[] }> {
+  const told = (await context.ledger.readFrom(after, 10_000)) as unknown as Told[];
+  const process = new Map<string, string>();
+  const running = new Map<string, number>();
+  const most = new Map<string, number>();
+  for (const { type, stream, data } of told) {
+    if (type === 'RunRequested') process.set(stream, data.process?.name ?? '');
+    const name = process.get(stream) ?? '';
+    if (type === 'RunStarted') running.set(name, (running.get(name) ?? 0) + 1);
+    if (type === 'RunSucceeded') running.set(name, running.get(name)! - 1);
+    most.set(name, Math.max(most.get(name) ?? 0, running.get(name) ?? 0));
+  }
+  return { most, told };
+}
+
+describe('three claimers on one database', () => {
+  test('never claim a run twice', async () => {
+    const runs = await Promise.all(
+      Array.from({ length: 300 }, (_, i) => request(contexts[i % 3]!, i % 10 === 0 ? {} : work)),
+    );
+    const claimed = await race(7);
+    expect(claimed.map(({ run }) => run).sort()).toEqual(runs.sort());
+    expect(new Set(claimed.map(({ epoch }) => epoch)).size).toBe(300);
+  });
+
+  test.each(['queue', 'skip'] as const)('never run two of a process: %s', async (overlap) => {
+    const before = await context.ledger.head();
+    const due = Array.from({ length: 120 }, (_, i) => ({ name: `${overlap}-${i % 12}`, ms: i - 1_000 }));
+    const policies = { overlap };
+    await Promise.all(
+      due.map(({ name, ms }, i) => fire(contexts[i % 3]!, name, ms, { ...(i % 3 ? work : {}), policies })),
+    );
+    const claimed = await race(5);
+    const { most, told } = await mostAtOnce(before);
+    expect([...most].filter(([, runs]) => runs !== 1)).toEqual([]);
+    const skipped = told.filter(({ type }) => type === 'RunSkipped');
+    expect(claimed.length + skipped.length).toBe(120);
+    if (overlap === 'queue') expect(skipped).toEqual([]);
+    for (const { data } of skipped) {
+      expect(data.reason).toBe(`the run before it, ${data.cause}, had not ended`);
+      expect(told.some(({ type, stream }) => type === 'RunStarted' && stream === `run-${data.cause}`)).toBe(true);
+    }
+  });
+
+  test('allow runs as many as there are slots', async () => {
+    for (let i = 0; i < 4; i++) await fire(context, 'allowed', -10, { ...work, policies: { overlap: 'allow' } });
+    const answer = await claim(3);
+    expect(answer.claimed).toHaveLength(3);
+    await finishAll(answer);
+    await finishAll(await claim(3));
+  });
+});
+
+describe('a process is taken', () => {
+  test('by a run asked for by hand in the same claim', async () => {
+    const due = await fire(context, 'by hand', -1_000, work);
+    const manual = await request(context, { ...work, process: processOf('by hand'), policies: { priority: 1 } });
+    const answer = await claim(5);
+    expect(ids(answer)).toEqual([manual]);
+    expect(await eventsOf(context, due)).toMatchObject([{}, { type: 'RunSkipped', data: { cause: manual } }]);
+    await finishAll(answer);
+  });
+
+  test('by a run that waits for its retry; the retry itself is not skipped', async () => {
+    const policies = { retry: { attempts: 2, delay: '300ms' } };
+    const first = await fire(context, 'again', -1_000, { ...work, policies });
+    const [held] = (await claim(5)).claimed ?? [];
+    await finish(held!, 1);
+    const due = await fire(context, 'again', -10, work);
+    await claim(5);
+    expect(await eventsOf(context, due)).toMatchObject([{}, { type: 'RunSkipped', data: { cause: first } }]);
+    const manual = await request(context, { ...work, process: processOf('again') });
+    const byHand = await claim(5);
+    expect(ids(byHand)).toEqual([manual]);
+    const retried = await eventually(async () => {
+      const answer = await claim(5);
+      return answer.claimed && answer;
+    });
+    expect(retried.claimed).toMatchObject([{ run: first, attempt: 2 }]);
+    await finishAll(byHand);
+    await finishAll(retried);
+  });
+});
+
+test('one slot gets past any number of fires that give way', async () => {
+  const holding = await request(context, { ...work, process: processOf('busy') });
+  const held = await claim(1);
+  expect(ids(held)).toEqual([holding]);
+  await Promise.all(Array.from({ length: 40 }, (_, i) => fire(context, 'busy', i - 1_000, work)));
+  const behind = await request(context, work);
+  const taken: string[] = [];
+  const claimer = new Claimer(
+    context.ledger,
+    () => 'b',
+    () => ({ slots: 1 - taken.length, light: 0 }),
+    {
+      claimed: (runs) => taken.push(...runs.map(({ run }) => run)),
+      fenced: () => expect('it').toBe('not fenced'),
+      trouble: (error) => expect(error).toBeNull(),
+    },
+  );
+  claimer.poke();
+  await eventually(() => taken.length > 0, 900);
+  await claimer.stop();
+  expect(taken).toEqual([behind]);
+  expect((await context.pool.query<{ n: number }>('select count(*)::int as n from queue')).rows).toEqual([{ n: 2 }]);
+});

@@ -1,0 +1,4 @@
+/** Recorded no-op runs, one HTTP call a run, 32 in flight, on five processes and a nats-server. */
+import { noopScenario } from '../lib/noop.mjs';
+
+export const run = (stage) => noopScenario(stage, { topology: 'cluster', lanes: 32, must: 2, aim: 4 });

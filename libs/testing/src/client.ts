@@ -1,0 +1,76 @@
+/** Somebody who speaks HTTP to a stack: his credential, and what he waits for. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Stack } from './stack.js';
+
+export interface Answer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The parsed JSON; undefined when it is none. */
+  readonly body: T;
+}
+
+export class Client {
+  constructor(
+    readonly url: string,
+    private readonly headers: Record<string, string> = {},
+  ) {}
+
+  /** The same address with these headers beside or instead of its own. */
+  with(headers: Record<string, string>): Client {
+    return new Client(this.url, { ...this.headers, ...headers });
+  }
+
+  /** One of its own, `authorization` say. */
+  header(name: string): string {
+    return this.headers[name] ?? '';
+  }
+
+  get<T = unknown>(path: string, headers: Record<string, string> = {}): Promise<Answer<T>> {
+    return this.call<T>('GET', path, undefined, headers);
+  }
+
+  post<T = unknown>(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> {
+    return this.call<T>('POST', path, body, headers);
+  }
+
+  /** Text goes as it is, anything else as JSON; a form is `URLSearchParams`. */
+  async call<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer<T>> {
+    const raw = body === undefined || typeof body === 'string' || body instanceof URLSearchParams;
+    const type = body === undefined || body instanceof URLSearchParams ? {} : { 'content-type': 'application/json' };
+    const answer = await fetch(`${this.url}${path}`, {
+      method,
+      headers: { ...type, ...this.headers, ...headers },
+      body: raw ? (body ?? null) : JSON.stringify(body),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(25_000),
+    });
+    const text = await answer.text();
+    const json = text !== '' && /\bjson\b/.test(answer.headers.get('content-type') ?? '');
+    return { status: answer.status, headers: answer.headers, text, body: (json ? JSON.parse(text) : undefined) as T };
+  }
+}
+
+/** The first admin with a bearer token of his own. */
+export async function adminOf({ url, adminPassword }: Stack): Promise<Client> {
+  const form = new URLSearchParams({ username: 'admin', password: adminPassword });
+  const { status, body, text } = await new Client(url).post<{ access_token: string }>('/api/v1/auth/token', form);
+  if (status !== 200) throw new Error(`The admin could not sign in: ${status} ${text}`);
+  return new Client(url, { authorization: `Bearer ${body.access_token}` });
+}
+
+/** Asks until the answer is there, 20 s at most. */
+export async function eventually<T>(what: string, ask: () => Promise<T | undefined | null | false>): Promise<T> {
+  const until = performance.now() + 20_000;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (performance.now() > until) throw new Error(`Waited 20 s for ${what}`);
+    await sleep(40);
+  }
+}
