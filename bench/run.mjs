@@ -34,7 +34,7 @@ if (unknown.length > 0) {
 const chosen = positionals.length === 0 ? all : all.filter((name) => positionals.some((word) => name.startsWith(word)));
 
 const stage = await Stage.open({ quick: values.quick, rounds: Number(values.rounds) });
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stage.close().finally(() => process.exit(130)));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 const whole = positionals.length === 0;
 const before = !whole && existsSync(values.out) ? JSON.parse(readFileSync(values.out, 'utf8')) : { scenarios: {} };
 const lines = [];

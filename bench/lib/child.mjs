@@ -3,11 +3,20 @@ import { fork, spawn } from 'node:child_process';
 import { openSync, closeSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
+/** Whatever this process started and has not stopped goes with it, also when it breaks. */
+const started = new Set();
+export function own(child) {
+  started.add(child);
+  child.once('exit', () => started.delete(child));
+  return child;
+}
+process.on('exit', () => started.forEach((child) => child.kill('SIGTERM')));
+
 const ended = (child) => child.exitCode !== null || child.signalCode !== null;
 
 export function start(file, args, { env, log, cwd }) {
   const out = openSync(log, 'a');
-  const child = spawn(process.execPath, [file, ...args], { env, cwd, stdio: ['ignore', out, out] });
+  const child = own(spawn(process.execPath, [file, ...args], { env, cwd, stdio: ['ignore', out, out] }));
   closeSync(out);
   return child;
 }
@@ -23,7 +32,7 @@ export async function stop(child, within = 35_000) {
 
 /** A helper that speaks over IPC: `ask` sends and waits for the answer of the same name. */
 export async function helper(file, args, env = {}) {
-  const child = fork(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = own(fork(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
   const ears = new Map();
   const failed = new Promise((_, reject) => child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`))));
   failed.catch(() => undefined);

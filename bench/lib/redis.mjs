@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:net';
-import { freePort, stop } from './child.mjs';
+import { freePort, own, stop } from './child.mjs';
 
 export function hasRedis() {
   try {
@@ -20,7 +20,7 @@ export async function startRedis(stage) {
   const dir = path.join(stage.dir, `redis-${port}`);
   mkdirSync(dir);
   const settings = ['--port', port, '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''];
-  const child = spawn('redis-server', settings.map(String), { stdio: 'ignore' });
+  const child = own(spawn('redis-server', settings.map(String), { stdio: 'ignore' }));
   for (let attempt = 0; !(await answers(port)); attempt++) {
     if (attempt > 100) throw new Error('redis-server did not start');
     await sleep(50);

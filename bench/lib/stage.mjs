@@ -30,7 +30,14 @@ export class Stage {
     this.server = server;
     this.admin = new pg.Client({ connectionString: server.url });
     this.connected = this.admin.connect();
-    this.children = new Set();
+    this.admin.on('error', () => undefined);
+    this.closed = false;
+    process.on('exit', () => {
+      if (this.closed) return;
+      // Immediate: its data goes with it.
+      process.kill(server.pid, 'SIGQUIT');
+      rmSync(dir, { recursive: true, force: true });
+    });
   }
 
   get quick() {
@@ -56,6 +63,7 @@ export class Stage {
     const url = new URL(this.server.url);
     url.pathname = `/${name}`;
     const client = new pg.Client({ connectionString: url.href });
+    client.on('error', () => undefined);
     await client.connect();
     return {
       url: url.href,
@@ -78,6 +86,7 @@ export class Stage {
   async close() {
     await this.admin.end();
     await this.server.stop();
+    this.closed = true;
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -6,6 +6,13 @@ export const name = 'graphile-worker';
 export const store = 'postgres';
 const quiet = new Logger(() => () => undefined);
 
+function pool(url, max) {
+  const made = new pg.Pool({ connectionString: url, max });
+  made.on('error', () => undefined);
+  made.on('connect', (client) => client.on('error', () => undefined));
+  return made;
+}
+
 export async function prepare(url) {
   const utils = await makeWorkerUtils({ connectionString: url, logger: quiet });
   await utils.migrate();
@@ -13,7 +20,7 @@ export async function prepare(url) {
 }
 
 export async function producer(url, { connections }) {
-  const pgPool = new pg.Pool({ connectionString: url, max: connections });
+  const pgPool = pool(url, connections);
   const utils = await makeWorkerUtils({ pgPool, logger: quiet });
   return {
     one: (data) => utils.addJob('bench', data),
@@ -26,8 +33,7 @@ export async function producer(url, { connections }) {
 }
 
 export async function work(url, handle, { concurrency }) {
-  const pgPool = new pg.Pool({ connectionString: url, max: 20 });
-  pgPool.on('error', () => undefined);
+  const pgPool = pool(url, 20);
   const preset = {
     worker: { concurrentJobs: concurrency ?? 24, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0, pollInterval: 500 },
   };

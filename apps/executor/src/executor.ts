@@ -15,6 +15,8 @@ import { OutputStore } from './output-store.js';
 import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
+/** Events after which there may be something to claim. */
+const claimable = new Set(['RunRequested', 'RunRetryScheduled', 'RunCancelled']);
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
 const mostLight = 1_000;
@@ -273,22 +275,18 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
   }
 
-  private heard({ heads }: Flushed): void {
+  private heard({ types, heads }: Flushed): void {
+    if (types.some((type) => claimable.has(type))) this.claimer.poke();
+    if (!types.includes('RunCancelRequested')) return;
     if (!heads) {
       this.looking ??= setTimeout(() => {
         this.looking = null;
         void this.renew();
       }, lookWithin);
-      return this.claimer.poke();
+      return;
     }
-    const cancelled = heads
-      .filter(([, type]) => type === 'RunCancelRequested')
-      .map(([stream]) => stream.slice('run-'.length));
-    if (cancelled.length > 0) this.supervisor.cancel(new Set(cancelled));
-    for (const [, type] of heads) {
-      if (type !== 'RunRequested' && type !== 'RunRetryScheduled' && type !== 'RunCancelled') continue;
-      return this.claimer.poke();
-    }
+    const cancelled = heads.filter(([, type]) => type === 'RunCancelRequested');
+    this.supervisor.cancel(new Set(cancelled.map(([stream]) => stream.slice('run-'.length))));
   }
 
   private trouble(err: unknown, what: string): void {

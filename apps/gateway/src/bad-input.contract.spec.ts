@@ -74,7 +74,11 @@ const faults: Record<string, Record<string, unknown>[]> = {
   'native: define a process': [
     ...[{ name: undefined }, { action: undefined }, { name: 7 }, { name: '' }, { name: 'n'.repeat(201) }],
     ...[{ action: 'noop' }, { action: null }, { action: {} }, { action: { kind: 'no-such-kind' } }, { description: 7 }],
-    ...[{ action: { ...noop, more: 1 } }, { action: { kind: 'command' } }, { action: { kind: 'command', command: [] } }],
+    ...[
+      { action: { ...noop, more: 1 } },
+      { action: { kind: 'command' } },
+      { action: { kind: 'command', command: [] } },
+    ],
     ...[{ action: { kind: 'command', command: [''] } }, { action: { kind: 'command', command: 'ls' } }],
     ...[{ action: { kind: 'command', command: ['a'], shell: 'b' } }, { policies: { timeout: 'soon' } }],
     ...[{ policies: { retry: { attempts: 99 } } }, { policies: { typo: 1 } }, { policies: [] }, { triggers: 'often' }],
@@ -91,7 +95,14 @@ const faults: Record<string, Record<string, unknown>[]> = {
     ...[{ action: {} }, { triggers: {} }, { policies: null }, { number: 9 }],
   ],
   'jobs: submit a job': [
-    ...[{ command: undefined }, { command: [] }, { command: 'ls -l' }, { command: [1] }, { env: { A: 1 } }, { env: [] }],
+    ...[
+      { command: undefined },
+      { command: [] },
+      { command: 'ls -l' },
+      { command: [1] },
+      { env: { A: 1 } },
+      { env: [] },
+    ],
     ...[{ priority: 11 }, { priority: 'high' }, { working_dir: 7 }, { name: '' }, { payload: 'x' }, { queue: 'other' }],
     ...[{ batch_id: 'x' }, { env: { LD_PRELOAD: '/x' } }, { command: ['a\u0000'] }],
   ],
@@ -214,13 +225,21 @@ describe('what there is not', () => {
         ...(['', '/events', '/output'].map((rest) => ['GET', `/api/v1/runs/${id}${rest}`]) as [string, string][]),
         ['PATCH', `/api/v1/processes/${id}`, { revision: 1, name: 'x' }],
         ['DELETE', `/api/v1/processes/${id}`],
-        ...(['enable', 'disable', 'run'].map((verb) => ['POST', `/api/v1/processes/${id}/${verb}`]) as [string, string][]),
+        ...(['enable', 'disable', 'run'].map((verb) => ['POST', `/api/v1/processes/${id}/${verb}`]) as [
+          string,
+          string,
+        ][]),
         ...(['cancel', 'retry'].map((verb) => ['POST', `/api/v1/runs/${id}/${verb}`]) as [string, string][]),
       ];
       for (const [method, path, body] of native) {
         expectRefusal('native', 404, await admin.call(method, path, body), `${method} ${path}`);
       }
-      for (const [method, rest] of [['GET', ''], ['GET', '/logs'], ['POST', '/cancel'], ['DELETE', '']] as const) {
+      for (const [method, rest] of [
+        ['GET', ''],
+        ['GET', '/logs'],
+        ['POST', '/cancel'],
+        ['DELETE', ''],
+      ] as const) {
         const answer = await admin.call(method, `/api/v1/jobs/${id}${rest}`);
         expectRefusal('jobs', 404, answer, `${method} ${id}`);
         expect(answer.body).toEqual({ detail: 'Job not found' });
@@ -286,7 +305,16 @@ describe('what cannot be started', () => {
 
 describe('bad queries and requests', () => {
   test('a NUL in the address, a limit or cursor that is none', async () => {
-    const native = ['limit=0', 'limit=1001', 'limit=x', 'limit=1e9', 'cursor=x', 'after=x', 'after=-1', 'limit=1&limit=2'];
+    const native = [
+      'limit=0',
+      'limit=1001',
+      'limit=x',
+      'limit=1e9',
+      'cursor=x',
+      'after=x',
+      'after=-1',
+      'limit=1&limit=2',
+    ];
     for (const path of ['/api/v1/processes', '/api/v1/runs', '/api/v1/events']) {
       for (const query of [...native, 'q=%00', 'server=%00', 'stream=%00', 'actor=%00']) {
         expectRefusal('native', 422, await admin.get(`${path}?${query}`), `${path} ${query}`);

@@ -1,6 +1,7 @@
-import { createHmac, createPublicKey, createSign, generateKeyPairSync, randomUUID, type KeyLike } from 'node:crypto';
+import { createHmac, createPublicKey, createSign, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import pg from 'pg';
-import { adminOf, Client, startStack, type Stack } from '#testing';
+import { z } from 'zod';
+import { adminOf, Client, sendRaw, startStack, type Stack } from '#testing';
 import './gateway.module.js';
 import { expectRefusal, headOf, type SurfaceName } from './refused.harness.js';
 import { surfaceOf } from './refusals.js';
@@ -40,7 +41,7 @@ const claimsOf = (jwt: string) =>
   JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
 
 /** The session's own claims with some exchanged, signed as auth does it. */
-function signed(change: object, header: object = {}, by: KeyLike = key.private_pem): string {
+function signed(change: object, header: object = {}, by: KeyObject | string = key.private_pem): string {
   const text = `${base64({ alg: 'ES256', typ: 'JWT', kid: key.kid, ...header })}.${base64({ ...claimsOf(token), ...change })}`;
   const signature = createSign('sha256').update(text).sign({ key: by, dsaEncoding: 'ieee-p1363' });
   return `${text}.${signature.toString('base64url')}`;
@@ -99,16 +100,19 @@ describe('every guarded route refuses a bad credential', () => {
       ['a good cookie beside a bad token', { authorization: 'Bearer nonsense', cookie }],
       ...Object.entries(badTokens()).flatMap(([what, bad]): [string, Record<string, string>][] => [
         [what, { authorization: `Bearer ${bad}` }],
-        [`${what}, as a cookie`, { cookie: `connect.sid=${bad}` }],
-        [`${what}, as the other cookie`, { cookie: `next-auth.session-token=${bad}` }],
+        [
+          `${what}, as a cookie`,
+          { cookie: `${route.method === 'GET' ? 'connect.sid' : 'next-auth.session-token'}=${bad}` },
+        ],
       ]),
     ];
-    for (const [what, headers] of credentials) {
+    const refused = async ([what, headers]: (typeof credentials)[number]) => {
       const answer = await nobody.call(route.method, pathOf(route), undefined, headers);
       expectRefusal(surfaceFor(route), 401, answer, `${name}: ${what}`);
       expect(answer.headers.get('www-authenticate')).toBe('Bearer');
       expect(answer.text).toContain('Unauthorized');
-    }
+    };
+    await Promise.all(credentials.map(refused));
     if (route.method === 'GET') expect((await nobody.call('HEAD', pathOf(route))).status).toBe(401);
     expect(await headOf(admin)).toBe(before);
   });
@@ -121,7 +125,12 @@ describe('every guarded route refuses a bad credential', () => {
   });
 
   test('what is open to anybody is listed here, and nothing else is', () => {
-    expect(routes.filter(({ policy }) => policy === 'public').map(named).sort()).toEqual([
+    expect(
+      routes
+        .filter(({ policy }) => policy === 'public')
+        .map(named)
+        .sort(),
+    ).toEqual([
       'GET /',
       'GET /api/auth/me',
       'GET /api/v1/health',
@@ -186,7 +195,8 @@ describe('a page of another origin changes nothing with the cookies of whoever l
       const { status } = await nobody.post('/api/v1/processes', process, headers);
       expect([headers, status]).toEqual([headers, 201]);
     }
-    for (const headers of foreign) expect((await nobody.get('/api/processes', { cookie, ...headers })).status).toBe(200);
+    for (const headers of foreign)
+      expect((await nobody.get('/api/processes', { cookie, ...headers })).status).toBe(200);
   });
 });
 
@@ -229,5 +239,68 @@ describe('RUNLEDGER_ALLOWED_ORIGINS', () => {
       ];
       for (const answer of answers) expect(answer.headers.get('access-control-allow-origin')).toBeNull();
     }
+  });
+});
+
+describe('PORT takes a list', () => {
+  test('every surface answers on each port', async () => {
+    const other = new Client(stack.otherUrl, { cookie });
+    for (const path of ['/api/processes', '/api/v1/me', '/api/v1/jobs', '/docs', '/api/v1/health']) {
+      expect([path, (await other.get(path)).status]).toEqual([path, 200]);
+    }
+    expectRefusal('jobs', 404, await other.get('/api/v1/jobs/nope'));
+    const { headers, ...answer } = await sendRaw(stack.otherUrl, 'FETCH /api/v1/runs HTTP/1.1\r\n\r\n');
+    const body = JSON.parse(answer.text) as unknown;
+    expectRefusal('native', 400, { ...answer, body, headers: new Headers(headers) });
+  });
+
+  test('a page served by one of them is another origin for the other', async () => {
+    const answer = await nobody.post('/api/auth/logout', undefined, { cookie, origin: stack.otherUrl });
+    expectRefusal('viewer', 403, answer);
+  });
+});
+
+describe('no address makes a server error', () => {
+  const odd = ['', '%00', 'x'.repeat(3_000), '-1', '1e400', '9'.repeat(18), '9'.repeat(25), '[]', "'", '%F0%9F%98%80'];
+  const odder = [
+    '0',
+    'null',
+    'true',
+    '2026-13-45',
+    '275760-09-13T00:00:00Z',
+    '9999-12-31T23:59:59Z',
+    '%ED%A0%80',
+    '%25',
+  ];
+  const reading = routes.filter(({ method, query }) => method === 'GET' && query);
+
+  test.each(reading.map((route) => [named(route), route] as const))('%s', async (name, route) => {
+    const process = await admin.post<{ id: string; number: number }>('/api/v1/processes', {
+      name: 'p',
+      action: { kind: 'noop' },
+    });
+    const run = await admin.post<{ id: string }>(`/api/v1/processes/${process.body.id}/run`);
+    const id = /^\/api\/processes/.test(route.path)
+      ? String(process.body.number)
+      : /runs|jobs/.test(route.path)
+        ? run.body.id
+        : process.body.id;
+    const { properties = {} } = z.toJSONSchema(route.query!, { io: 'input', unrepresentable: 'any' });
+    const ask = async (query: string) => {
+      const { status } = await admin.get(`${route.path.replace(':id', id)}?${query}`);
+      if (![200, 400, 404, 409, 422].includes(status)) throw new Error(`${name} ${query}: ${status}`);
+    };
+    for (const parameter of [...Object.keys(properties), 'unknown']) {
+      // A position that is still to come is waited for; one test of it is enough.
+      const values = [...odd, ...odder].filter((value) => parameter !== 'after' || !/^9{18}$/.test(value));
+      await Promise.all(values.map((value) => ask(`${parameter}=${value}`)));
+    }
+  });
+
+  test('a position that never comes is waited for in vain, not turned into an error', async () => {
+    const never = `after=${'9'.repeat(18)}`;
+    const paths = ['/api/v1/processes', '/api/v1/runs', `/api/v1/runs/${randomUUID()}`, '/api/v1/events'];
+    const answers = await Promise.all(paths.map((path) => admin.get(`${path}?${never}`)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, 200]);
   });
 });

@@ -29,9 +29,10 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
     bodyLimit,
     genReqId: ({ headers }: IncomingMessage) => correlationIdOf(headers['x-correlation-id']),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 200 },
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
-    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      filter.answer(error, request, reply),
     rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutPrefix(url, config.RUNLEDGER_JOBS_PREFIX),
   });
   const app = await NestFactory.create<NestFastifyApplication>(module as Type, adapter, {
@@ -141,7 +142,9 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
 function nulIn(url: string): Refusal | null {
   if (!url.includes('%00')) return null;
   const message = 'Text must not contain NUL characters';
-  return new Refusal('malformed', 'MALFORMED', message, { issues: [{ code: 'custom', path: [], message, in: 'query' }] });
+  return new Refusal('malformed', 'MALFORMED', message, {
+    issues: [{ code: 'custom', path: [], message, in: 'query' }],
+  });
 }
 
 /** A path that exists for other methods is 405, not 404. */

@@ -1,5 +1,5 @@
 import { type Server as HttpServer } from 'node:http';
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Server, type Socket } from 'socket.io';
 import { z } from 'zod';
 import { newId, Refusal } from '#domain';
@@ -35,7 +35,7 @@ const refused = (code: string, message: string, correlationId: string) => ({ err
 
 /** The socket.io server: who is signed in watches what he may see, from the position that he names. */
 @Injectable()
-export class Live implements OnApplicationShutdown {
+export class Live implements BeforeApplicationShutdown {
   private readonly servers: Server[] = [];
   private readonly subscribers = new Map<Socket, Subscriber>();
   private timer: NodeJS.Timeout | null = null;
@@ -73,10 +73,14 @@ export class Live implements OnApplicationShutdown {
     this.timer ??= setInterval(() => void this.recheck(), recheckEvery);
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  /** Before the HTTP server closes: it waits for what is still connected. */
+  beforeApplicationShutdown(): void {
     if (this.timer) clearInterval(this.timer);
     this.subscribers.forEach((subscriber) => subscriber.leaveAll());
-    await Promise.all(this.servers.map((server) => server.close()));
+    for (const server of this.servers) {
+      server.disconnectSockets(true);
+      server.engine.close();
+    }
   }
 
   private async admit(socket: Socket): Promise<Subscriber> {

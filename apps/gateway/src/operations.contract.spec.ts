@@ -14,7 +14,8 @@ let stack: Stack;
 let admin: Client;
 
 beforeAll(async () => {
-  stack = await startStack(globalThis.topology, { RUNLEDGER_RATE_LIMITS: 'on', RUNLEDGER_LOG_LEVEL: 'debug' });
+  const settings = { RUNLEDGER_RATE_LIMITS: 'on', RUNLEDGER_LOG_LEVEL: 'debug', NODE_ENV: 'production' };
+  stack = await startStack(globalThis.topology, settings);
   admin = await adminOf(stack);
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
@@ -44,8 +45,13 @@ describe('rate limits: every login endpoint shares one bucket of attempts a minu
     expect((await login({ username: 'admin' })).status).toBe(400);
     // The first of the five signed the admin in.
     const statuses = [];
-    for (const attempt of [login(bad), token(bad), login(good), token(good)]) statuses.push((await attempt).status);
+    for (const attempt of [login, token]) statuses.push((await attempt(bad)).status);
+    const signedIn = await login(good);
+    statuses.push(signedIn.status, (await token(good)).status);
     expect(statuses).toEqual([401, 401, 200, 200]);
+    // In production, which is where https is.
+    expect(signedIn.headers.getSetCookie()[0]).toMatch(/^connect\.sid=.*; Secure(;|$)/);
+    expect(signedIn.headers.get('strict-transport-security')).toMatch(/max-age=\d+/);
     await eventually('both refusals to be recorded', async () => {
       const { body } = await admin.get<{ items: unknown[] }>('/api/v1/events?type=SessionRefused');
       return body.items.length === 2;

@@ -20,8 +20,8 @@ export class SessionCache {
   private generation = 0;
 
   constructor({ bus }: Context) {
-    bus.listen(bells.flushed, ({ heads }) => {
-      if (!heads || heads.some(([, type]) => evicting.has(type))) this.clear();
+    bus.listen(bells.flushed, ({ types }) => {
+      if (types.some((type) => evicting.has(type))) this.clear();
     });
   }
 

@@ -7,7 +7,8 @@ import { traced } from './projections/traced.js';
 
 export type ViewName = 'run_view' | 'process_view';
 
-const patience = 2_000;
+/** Less than the two seconds after which the bus gives an answer up. */
+const patience = 1_500;
 
 /** Keeps the read models fresh, and lets a question wait until a view has passed a position. */
 @Injectable()
@@ -49,7 +50,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
     return { value: await ask(), at };
   }
 
-  /** Resolves when the view has passed `after`, or after two seconds: then the answer is as fresh as the view is. */
+  /** Resolves when the view has passed `after`, or after a while: then the answer is as fresh as the view is. */
   private async passed(view: ViewName, after: string | undefined): Promise<void> {
     if (after === undefined) return;
     const position = BigInt(after);

@@ -52,8 +52,8 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const { bus, ledger, log } = this.context;
     const rescuer = new Rescuer(ledger, (run, reason) => log.warn({ run, reason }, 'run lost'));
     this.loop = this.run();
-    this.unlisten = bus.listen(bells.flushed, ({ heads }) => {
-      if (heads?.some(([stream]) => stream.startsWith('process-'))) this.wake();
+    this.unlisten = bus.listen(bells.flushed, ({ types }) => {
+      if (types.some((type) => type.startsWith('Process'))) this.wake();
     });
     this.timer = setInterval(() => void rescuer.sweep(true).catch((err: unknown) => this.trouble(err)), rescueEvery);
   }

@@ -231,6 +231,8 @@ export interface Flushed {
   first: string;
   last: string;
   heads?: [stream: string, type: string][];
+  /** Each type of event in it, once. */
+  types: string[];
 }
 
 /** A piece of a run's output as watchers get it; `live` pieces are a sample of what is not kept. */

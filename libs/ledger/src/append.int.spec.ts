@@ -248,10 +248,11 @@ test('one bell a flush, with what it holds', async () => {
     [one, 'Added'],
     [two, 'Added'],
   ];
+  const types = ['Added'];
   // The refused append of the second stream keeps the third out of its flush.
   expect(own.bells).toEqual([
-    { first: String(head + 1n), last: String(head + 2n), heads: heads.slice(0, 2) },
-    { first: String(head + 3n), last: String(head + 3n), heads: heads.slice(2) },
+    { first: String(head + 1n), last: String(head + 2n), types, heads: heads.slice(0, 2) },
+    { first: String(head + 3n), last: String(head + 3n), types, heads: heads.slice(2) },
   ]);
   expect(await ledger.head()).toBe(String(head + 3n));
   await verdictOf(ledger, added(two, 4));
@@ -264,7 +265,7 @@ test('one bell a flush, with what it holds', async () => {
       Array.from({ length: 501 }, () => 1),
     ),
   );
-  expect(own.bells[2]).toEqual({ first: String(head + 4n), last: String(head + 504n) });
+  expect(own.bells[2]).toEqual({ first: String(head + 4n), last: String(head + 504n), types });
 });
 
 test('the bell covers what a hook appends by itself', async () => {
@@ -281,14 +282,14 @@ test('the bell covers what a hook appends by itself', async () => {
     }),
   ]);
   expect(appended.hooks).toEqual({});
-  expect(started).toEqual({ start: { started: 2 } });
-  expect(own.bells).toEqual([{ first: String(head + 1n), last: String(head + 3n) }]);
+  expect(started).toEqual({ start: { started: 2, types: ['Started'] } });
+  expect(own.bells).toEqual([{ first: String(head + 1n), last: String(head + 3n), types: ['Added', 'Started'] }]);
   expect((await ledger.read(one)).map(({ type, version }) => [type, version])).toEqual([
     ['Added', 1],
     ['Started', 2],
   ]);
   await ledger.call({ start: [{ stream: two, by: 'z' }] });
-  expect(own.bells[1]).toEqual({ first: String(head + 4n), last: String(head + 4n) });
+  expect(own.bells[1]).toEqual({ first: String(head + 4n), last: String(head + 4n), types: ['Started'] });
   const blocks = await own.pool.query('select count(*)::int as n from block where first > $1', [String(head)]);
   expect(blocks.rows).toEqual([{ n: 3 }]);
 });

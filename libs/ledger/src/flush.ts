@@ -5,6 +5,8 @@ import { compose, verdictsOf, type Answer } from './flush-call.js';
 export interface Flushed {
   first: string;
   last: string;
+  /** Each type of event in it, once; what a hook appended included, if the hook's answer names its `types`. */
+  types: string[];
   /** Stream and type of each event of the flush; left out when it is long, or when a hook appended by itself. */
   heads?: [stream: string, type: string][];
 }
@@ -153,8 +155,20 @@ export class Flusher {
     });
     if (first === null || last === null) return;
     const heads = headsOf(verdicts, Number(BigInt(last) - BigInt(first)) + 1);
-    this.onFlushed({ first: String(first), last: String(last), ...(heads ? { heads } : {}) }, called);
+    const types = typesOf(verdicts, called);
+    this.onFlushed({ first: String(first), last: String(last), types, ...(heads ? { heads } : {}) }, called);
   }
+}
+
+function typesOf(verdicts: (Verdict | null)[], hooks: Record<string, unknown>): string[] {
+  const types = new Set<string>();
+  for (const verdict of verdicts) {
+    if (verdict?.verdict === 'appended') for (const { type } of verdict.events) types.add(type);
+  }
+  for (const answer of Object.values(hooks)) {
+    for (const type of (answer as { types?: string[] } | null)?.types ?? []) types.add(type);
+  }
+  return [...types];
 }
 
 function headsOf(verdicts: (Verdict | null)[], all: number): [string, string][] | undefined {

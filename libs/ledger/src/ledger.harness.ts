@@ -24,7 +24,7 @@ begin
       'data', json_build_object('by', r.by), 'meta', json_build_object('actor', 'system')))
     from json_to_recordset(rows) as r(stream text, by text)
   ), '[]', at) a;
-  return json_build_object('started', appended.last - appended.first + 1);
+  return json_build_object('started', appended.last - appended.first + 1, 'types', array['Started']);
 end $$;
 create function test_sleep(rows json, refused integer[], at timestamptz) returns json language sql as $$
   select json_build_object('slept', count(pg_sleep(r.seconds))) from json_to_recordset(rows) as r(seconds float8);

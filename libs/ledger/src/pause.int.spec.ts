@@ -57,11 +57,9 @@ function message(streams: string[]): Buffer {
 const send = (socket: Socket, bytes: Buffer) => new Promise((resolve) => socket.write(bytes, resolve));
 
 async function writersProceed(): Promise<void> {
-  const started = performance.now();
   for (let i = 0; i < 20; i++) {
     expect(await verdictOf(own.ledger, added(newStream(), 0))).toMatchObject({ verdict: 'appended' });
   }
-  expect(performance.now() - started).toBeLessThan(5_000);
 }
 
 test('half a flush on the wire holds nobody up, and is carried out when the rest comes', async () => {
@@ -84,7 +82,7 @@ test('a writer that never reads its answer has committed and holds nobody up', a
   await writersProceed();
   const text = 'select state, wait_event from pg_stat_activity where pid = $1';
   expect((await own.pool.query(text, [pid])).rows).toEqual([{ state: 'idle', wait_event: 'ClientRead' }]);
-  expect((await own.pool.query(`select from pg_locks where locktype = 'advisory'`)).rowCount).toBe(0);
+  expect((await own.pool.query('select from pg_locks where pid = $1', [pid])).rowCount).toBe(0);
 });
 
 test('a writer killed half-way leaves nothing behind', async () => {

@@ -105,17 +105,21 @@ test('rebuilds under load, twice: equal rows, stable names, readers never fail',
   const before = await indexes();
   const load = writer();
   const looking = readers();
-  for (let round = 0; round < 2; round++) {
-    const progress: [bigint, bigint][] = [];
-    const at = await rebuild(own.ledger, tallies(), { batch: 1_000, onProgress: (...step) => progress.push(step) });
-    expect(progress.length).toBeGreaterThan(9);
-    expect(progress.every(([done, head]) => done <= head)).toBe(true);
-    expect(at).toBeGreaterThanOrEqual(10_000n);
+  try {
+    for (let round = 0; round < 2; round++) {
+      const progress: [bigint, bigint][] = [];
+      const onProgress = (done: bigint, head: bigint) => void progress.push([done, head]);
+      const at = await rebuild(own.ledger, tallies(), { batch: 1_000, onProgress });
+      expect(progress.length).toBeGreaterThan(9);
+      expect(progress.every(([done, head]) => done <= head)).toBe(true);
+      expect(at).toBeGreaterThanOrEqual(10_000n);
+    }
+  } finally {
+    expect(await load.stop()).toBeGreaterThan(100);
+    const { failures, reads } = await looking.stop();
+    expect(failures).toEqual([]);
+    expect(reads).toBeGreaterThan(20);
   }
-  expect(await load.stop()).toBeGreaterThan(100);
-  const { failures, reads } = await looking.stop();
-  expect(failures).toEqual([]);
-  expect(reads).toBeGreaterThan(20);
   await reached();
   await follower.stop();
   const live = await checksum(own.pool);
@@ -147,14 +151,17 @@ test('killed half-way the live table stands, and the next one begins anew', asyn
 test('a rebuild that has lost its guard stops before it harms the next one', async () => {
   const live = await checksum(own.pool);
   const victim = openLedger(database.url);
+  const ends: Promise<unknown>[] = [];
   const stopped = rebuild(victim.ledger, tallies(), {
     batch: 200,
     onProgress: () => {
-      void own.pool.query(`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database =
-        (select oid from pg_database where datname = current_database())`);
+      const text = `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database =
+        (select oid from pg_database where datname = current_database())`;
+      if (ends.length === 0) ends.push(own.pool.query(text));
     },
   });
   await expect(stopped).rejects.toThrow('lost its connection');
+  await Promise.all(ends);
   await rebuild(own.ledger, tallies());
   expect(await checksum(own.pool)).toBe(live);
 });
@@ -175,9 +182,8 @@ test('a long query is let finish, and nobody queues behind the swap', async () =
   const rebuilt = rebuild(own.ledger, tallies()).then(() => (done = true));
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   expect(done).toBe(false);
-  const started = performance.now();
+  // Behind a swap that waits it would wait for the commit below.
   await own.pool.query('select count(*) from tally_view');
-  expect(performance.now() - started).toBeLessThan(900);
   await reader.query('commit');
   reader.release();
   await rebuilt;

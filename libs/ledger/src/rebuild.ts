@@ -39,7 +39,7 @@ export async function rebuild(
       }
     }
   } finally {
-    guard.release();
+    await guard.release();
   }
 }
 
@@ -47,7 +47,7 @@ interface Guard {
   client: PoolClient;
   /** Throws when the lock is lost: somebody else may be filling the same shadow by now. */
   check(): void;
-  release(): void;
+  release(): Promise<void>;
 }
 
 /** One rebuild of a name at a time: a session's lock, so that it ends with its process. */
@@ -58,13 +58,17 @@ async function takeGuard(pool: Pool, name: string): Promise<Guard> {
   const check = () => {
     if (lost) throw new Error(`the rebuild of ${name} lost its connection`, { cause: lost });
   };
-  const release = () => client.release(true);
+  const release = async () => {
+    // The session's end would let go of it too, but a moment later.
+    await client.query('select pg_advisory_unlock_all()').catch(() => {});
+    client.release(true);
+  };
   try {
     const text = 'select pg_try_advisory_lock(hashtextextended($1, 0)) as free';
     const { rows } = await client.query<{ free: boolean }>(text, [`rebuild ${name}`]);
     if (!rows[0]?.free) throw new Error(`another rebuild of ${name} is under way`);
   } catch (error) {
-    release();
+    await release();
     throw error;
   }
   return { client, check, release };

@@ -112,4 +112,4 @@ test('three writers, 20,000 events: dense, in order, nothing missed, nothing twi
     ...rung.slice(0, -1).map(({ last }) => String(BigInt(last) + 1n)),
   ]);
   expect(rung.at(-1)!.last).toBe(String(head));
-});
+}, 120_000);

@@ -14,6 +14,8 @@ export type Topology = 'solo' | 'cluster';
 
 export interface Stack {
   readonly url: string;
+  /** The second port that it listens on. */
+  readonly otherUrl: string;
   readonly wsUrl: string;
   readonly adminPassword: string;
   readonly databaseUrl: string;
@@ -48,9 +50,9 @@ export async function startStack(topology: Topology, env: NodeJS.ProcessEnv = {}
   const dir = testDir(topology);
   const dataDir = path.join(dir, 'data');
   const adminPassword = randomBytes(12).toString('hex');
-  const port = await freePort();
+  const [port, otherPort] = await Promise.all([freePort(), freePort()]);
   const settings = {
-    PORT: String(port),
+    PORT: `${port},${otherPort}`,
     HOST: '127.0.0.1',
     DATABASE_URL: database.url,
     RUNLEDGER_DATA: dataDir,
@@ -73,6 +75,7 @@ export async function startStack(topology: Topology, env: NodeJS.ProcessEnv = {}
   const wsUrl = `ws://127.0.0.1:${port}`;
   return {
     url,
+    otherUrl: `http://127.0.0.1:${otherPort}`,
     wsUrl,
     adminPassword,
     databaseUrl: database.url,

@@ -131,7 +131,7 @@ begin
   if batch is null then return null; end if;
   select * into appended from ledger_append(batch, '[]', call_at);
   return json_build_object('first', appended.first, 'last', appended.last, 'claimed', coalesce(claimed, '[]'),
-    'more', more);
+    'types', (select json_agg(distinct e ->> 'type') from json_array_elements(batch) e), 'more', more);
 end $$;
 
 -- Names the runs that a process with overlap "cancel-previous" waits for.

@@ -6,7 +6,7 @@ import { withStore } from '#ledger';
 import { Context } from '#service';
 import { ProcessView } from '../views.js';
 import { Views } from '../views.service.js';
-import { numeral } from './runs.js';
+import { asInteger, numeral } from './runs.js';
 
 type Where = FilterQuery<InferEntity<typeof ProcessView>>;
 
@@ -33,7 +33,7 @@ export class ProcessQueries {
     ];
     if (cursor)
       where.push(
-        order === 'number' ? { number: { $gt: Number(numeral(cursor)) } } : { born: { $lt: numeral(cursor) } },
+        order === 'number' ? { number: { $gt: asInteger(numeral(cursor)) } } : { born: { $lt: numeral(cursor) } },
       );
     const rows = await this.find({ $and: where }, order === 'number' ? { number: 'asc' } : { born: 'desc' }, limit);
     const last = rows.length === limit ? rows.at(-1) : undefined;
@@ -47,7 +47,7 @@ export class ProcessQueries {
   }: Request<{ id?: string; number?: number; after?: string }>): Promise<Seen<ProcessListed | null>> {
     return this.views.seen('process_view', after, async () => {
       if (id !== undefined && !isId(id)) return null;
-      const rows = await this.find(id === undefined ? { number: number ?? -1 } : { id }, {}, 1);
+      const rows = await this.find(id === undefined ? { number: asInteger(number ?? -1) } : { id }, {}, 1);
       return (await this.withRuns(rows.map(({ row }) => row)))[0] ?? null;
     });
   }

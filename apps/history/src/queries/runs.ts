@@ -31,7 +31,9 @@ export class RunQueries {
 
   @Answers(subjects.getRunByNumber)
   byNumber({ data: { number, after } }: Request<{ number: number; after?: string }>): Promise<Seen<RunRow | null>> {
-    return this.views.seen('run_view', after, () => this.one('select row from run_view where number = $1', number));
+    return this.views.seen('run_view', after, () =>
+      this.one('select row from run_view where number = $1', asInteger(number)),
+    );
   }
 
   @Answers(subjects.countRuns)
@@ -68,7 +70,7 @@ export class RunQueries {
       const startedAt = new Date(at ?? '');
       if (Number.isNaN(startedAt.getTime())) throw badCursor();
       where.push({
-        $or: [{ startedAt: { $lt: startedAt } }, { startedAt, number: { $lt: Number(numeral(number ?? '')) } }],
+        $or: [{ startedAt: { $lt: startedAt } }, { startedAt, number: { $lt: asInteger(numeral(number ?? '')) } }],
       });
     }
     const rows = await this.find({ $and: where }, { startedAt: 'desc', number: 'desc' }, filter.limit);
@@ -85,7 +87,7 @@ export class RunQueries {
     return [
       ...(owner !== undefined ? [{ owner }] : []),
       ...(process !== undefined ? [{ processId: process }] : []),
-      ...(processNumber !== undefined ? [{ processNumber }] : []),
+      ...(processNumber !== undefined ? [{ processNumber: asInteger(processNumber) }] : []),
       ...(status?.length === 1 ? [{ status: status[0]! }] : []),
       ...(status && status.length > 1 ? [{ status: { $in: status } }] : []),
       ...(server !== undefined ? [{ server }] : []),
@@ -110,6 +112,11 @@ export class RunQueries {
 }
 
 const badCursor = () => new Refusal('malformed', 'BAD_CURSOR', 'cursor: use the one that the page before gave');
+
+const largest = 2_147_483_647;
+
+/** As a column holds it: beyond its end there is nothing, and PostgreSQL would call the question wrong. */
+export const asInteger = (value: string | number): number => Math.max(-largest, Math.min(largest, Number(value)));
 
 export function numeral(value: string): string {
   if (!/^\d{1,18}$/.test(value)) throw badCursor();

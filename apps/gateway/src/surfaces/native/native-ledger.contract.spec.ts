@@ -111,30 +111,34 @@ describe('X-Ledger-Position and ?after=', () => {
     }
   });
 
-  test('is on every answer, refusals too, and never goes back', async () => {
-    let last = 0;
+  test('is on every answer, refusals too; what reads a view is as new as his own last order', async () => {
     const { id } = await define(admin, {});
     const { id: run } = await requestRun(admin, noop);
+    let written = 0;
     for (const [method, place, body] of [
-      ['GET', 'me'],
+      ['POST', `processes/${id}/disable`, {}],
+      ['POST', `processes/${id}/disable`, {}],
       ['GET', 'processes'],
       ['GET', `processes/${id}`],
-      ['POST', `processes/${id}/disable`, {}],
-      ['POST', `processes/${id}/disable`, {}],
+      ['GET', 'runs'],
       ['GET', `runs/${run}`],
       ['GET', `runs/${run}/events`],
-      ['GET', `runs/${run}/output`],
       ['GET', 'events?limit=1'],
+      ['DELETE', `processes/${id}`],
+      ['GET', 'processes'],
+      ['GET', `runs/${run}/output`],
+      ['GET', 'me'],
       ['GET', 'verify'],
       ['GET', 'no-such-path'],
       ['POST', 'runs', {}],
-      ['DELETE', `processes/${id}`],
     ] as const) {
       const { headers } = await admin.call(method, `/api/v1/${place}`, body);
       const position = headers.get('x-ledger-position');
       expect([place, position]).toEqual([place, expect.stringMatching(/^[1-9]\d*$/)]);
-      expect([place, Number(position) >= last]).toEqual([place, true]);
-      last = Number(position);
+      if (method !== 'GET') written = Math.max(written, Number(position));
+      else if (/^(processes|runs|events)/.test(place)) {
+        expect([place, Number(position) >= written]).toEqual([place, true]);
+      }
     }
   });
 });

@@ -176,7 +176,10 @@ describe('1. Login', () => {
 describe('GET /api/auth/me and POST /api/auth/logout', () => {
   test('me answers the name, by cookie and by token; 401 {"error":"Not logged in"} otherwise', async () => {
     const { viewer, token } = await login();
-    const mine = [await viewer.get('/api/auth/me'), await nobody.get('/api/auth/me', { authorization: `Bearer ${token}` })];
+    const mine = [
+      await viewer.get('/api/auth/me'),
+      await nobody.get('/api/auth/me', { authorization: `Bearer ${token}` }),
+    ];
     for (const { status, body } of mine) expect([status, body]).toEqual([200, { username: 'admin' }]);
     for (const cookie of ['', 'connect.sid=nonsense']) {
       const { status, body } = await nobody.get('/api/auth/me', { cookie });
@@ -317,7 +320,10 @@ describe('2. Fetch Process Details (Search by Name)', () => {
   });
 
   test('schedule and cron_expr: a disabled process keeps its expression and has no next run, a manual one is Disabled', async () => {
-    const process = await define({ name: 'schedule words', triggers: [{ cron: '*/5 * * * *', zone: 'Europe/Vienna' }] });
+    const process = await define({
+      name: 'schedule words',
+      triggers: [{ cron: '*/5 * * * *', zone: 'Europe/Vienna' }],
+    });
     const enabled = await only('schedule words');
     expect(enabled).toMatchObject({ schedule: 'Enabled', cron_expr: '*/5 * * * *' });
     expect(enabled.next_scheduled_run).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d[05]:00$/);

@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { io, type Socket } from 'socket.io-client';
+
+export interface Told {
+  position: string;
+  stream: string;
+  type: string;
+  data: Record<string, unknown>;
+}
+export interface Piece {
+  run: string;
+  attempt: number;
+  seq: number;
+  stream: string;
+  text: string;
+  live?: boolean;
+}
+export interface Acknowledged {
+  ok?: boolean;
+  position?: string;
+  error?: { code: string; message: string };
+}
+
+/** One who watches: keeps what he was told, and goes on where he stopped when he comes back. */
+export class Watcher {
+  readonly events: Told[] = [];
+  readonly pieces: Piece[] = [];
+  socket: Socket;
+
+  constructor(
+    private readonly url: string,
+    private readonly auth: { token?: string; headers?: Record<string, string> },
+  ) {
+    this.socket = this.open();
+  }
+
+  get position(): string {
+    return this.events.reduce((last, { position }) => (BigInt(position) > BigInt(last) ? position : last), '0');
+  }
+
+  get place(): { attempt: number; seq: number } {
+    return this.pieces.reduce(
+      (last, { attempt, seq, live }) =>
+        !live && (attempt > last.attempt || (attempt === last.attempt && seq > last.seq)) ? { attempt, seq } : last,
+      { attempt: 0, seq: 0 },
+    );
+  }
+
+  /** Resolves when let in; rejects with what refused him. */
+  in(): Promise<this> {
+    if (this.socket.connected) return Promise.resolve(this);
+    return new Promise((resolve, reject) => {
+      this.socket.once('connect', () => resolve(this));
+      this.socket.once('connect_error', reject);
+    });
+  }
+
+  say(message: string, ...rest: unknown[]): Promise<Acknowledged> {
+    return this.socket.timeout(10_000).emitWithAck(message, ...rest) as Promise<Acknowledged>;
+  }
+
+  subscribe(room: string, more: object = {}): Promise<Acknowledged> {
+    return this.say('subscribe', { room, ...more });
+  }
+
+  /** Cuts the line and comes back on a new one. */
+  async comeBack(): Promise<void> {
+    this.socket.disconnect();
+    this.socket = this.open();
+    await this.in();
+  }
+
+  leave(): void {
+    this.socket.disconnect();
+  }
+
+  /** Stored pieces of an attempt, each once, in order. */
+  text(attempt = 1): string {
+    const once = new Map(
+      this.pieces.filter((piece) => piece.attempt === attempt && !piece.live).map((piece) => [piece.seq, piece]),
+    );
+    return [...once.values()]
+      .sort((a, b) => a.seq - b.seq)
+      .map(({ text }) => text)
+      .join('');
+  }
+
+  async until(what: string, seen: () => boolean): Promise<void> {
+    const until = performance.now() + 25_000;
+    while (!seen()) {
+      if (performance.now() > until) throw new Error(`Waited 25 s for ${what}`);
+      await sleep(20);
+    }
+  }
+
+  private open(): Socket {
+    const { token, headers } = this.auth;
+    const socket = io(this.url, {
+      path: '/socket.io',
+      transports: ['websocket'],
+      forceNew: true,
+      reconnection: false,
+      ...(token ? { auth: { token } } : {}),
+      ...(headers ? { extraHeaders: headers } : {}),
+    });
+    socket.on('event', (event: Told) => this.events.push(event));
+    socket.on('output', (piece: Piece) => this.pieces.push(piece));
+    return socket;
+  }
+}

@@ -1,0 +1,228 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { newId, parseCron, type Policies, type RunRequested } from '#domain';
+import { type StoredEvent } from '#ledger';
+import { type Context } from '#service';
+import { eventually, World } from '../../../libs/testing/src/context.js';
+import { Clock } from './clock.js';
+import { ProcessController } from './process.controller.js';
+
+let world: World;
+let contexts: Context[];
+let context: Context;
+let processes: ProcessController;
+const clocks: Clock[] = [];
+
+beforeAll(async () => {
+  world = await World.create();
+  contexts = await Promise.all([world.open(), world.open(), world.open()]);
+  context = contexts[0]!;
+  processes = new ProcessController(context);
+});
+afterEach(async () => {
+  await Promise.all(clocks.splice(0).map((clock) => clock.onApplicationShutdown()));
+  await context.pool.query('delete from timer; delete from queue');
+  world.logged.length = 0;
+});
+afterAll(() => world.close());
+
+function startClocks(n: number): void {
+  for (const each of contexts.slice(0, n)) {
+    const clock = new Clock(each);
+    clocks.push(clock);
+    clock.onApplicationBootstrap();
+  }
+}
+
+const meta = () => ({ actor: 'ann', correlationId: newId() });
+
+async function define(cron: string, policies: Policies = {}, zone = 'UTC'): Promise<string> {
+  const id = newId();
+  const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies };
+  await processes.define({ data: { id, ...settings, triggers: [{ cron, zone }] }, meta: meta() });
+  return id;
+}
+const disable = (id: string, until: string | null = null) =>
+  processes.disable({ data: { id, any: false, reason: null, until }, meta: meta() });
+const enable = (id: string) => processes.enable({ data: { id, any: false }, meta: meta() });
+
+interface Fire {
+  process: string;
+  at: string;
+  position: bigint;
+}
+
+async function firesOf(...ids: string[]): Promise<Fire[]> {
+  const events = (await everything()).filter(({ type }) => type === 'RunRequested');
+  return events
+    .map(({ position, data }) => ({ position: BigInt(position), data: data as RunRequested }))
+    .map(({ position, data }) => ({ position, process: data.process?.id ?? '', at: data.scheduledFor ?? '' }))
+    .filter(({ process }) => ids.includes(process));
+}
+
+async function everything(): Promise<StoredEvent[]> {
+  const all: StoredEvent[] = [];
+  for (let page: StoredEvent[]; (page = await context.ledger.readFrom(all.at(-1)?.position ?? '0', 5_000)).length > 0;)
+    all.push(...page);
+  return all;
+}
+
+async function timerOf(id: string) {
+  const text = 'select ordinal, version, watermark, next_at, expression from timer where process_id = $1';
+  const { rows } = await context.pool.query<{ ordinal: number; watermark: string; next_at: string | null }>(text, [id]);
+  return rows[0]!;
+}
+
+test('three clocks, twenty schedules each second: each instant exactly once', async () => {
+  const zones = ['UTC', 'Europe/Vienna', 'Asia/Kathmandu', 'America/St_Johns'];
+  const ids = await Promise.all(Array.from({ length: 20 }, (_, i) => define('* * * * * *', {}, zones[i % 4]!)));
+  const from = new Map<string, string>();
+  for (const id of ids) from.set(id, (await timerOf(id)).watermark);
+  startClocks(3);
+  await sleep(10_000);
+  await Promise.all(clocks.splice(0).map((clock) => clock.onApplicationShutdown()));
+  const fires = await firesOf(...ids);
+  const every = parseCron('* * * * * *');
+  for (const id of ids) {
+    const until = new Date((await timerOf(id)).watermark);
+    const expected = every.between(new Date(from.get(id)!), until, 100).map((at) => at.toISOString());
+    expect(expected.length).toBeGreaterThanOrEqual(9);
+    const fired = fires.filter(({ process }) => process === id).map(({ at }) => at);
+    expect(fired.sort()).toEqual(expected);
+  }
+  // Each has its row in the queue, and nothing was said to have been missed.
+  expect((await context.pool.query('select from queue')).rowCount).toBe(fires.length);
+  expect((await everything()).filter(({ stream }) => stream.startsWith('schedule-'))).toEqual([]);
+  expect(world.logged).toEqual([]);
+}, 30_000);
+
+describe('after the answer to', () => {
+  /** At the very instant at which the clocks fire. */
+  const atASecond = () => sleep(1_000 - (Date.now() % 1_000));
+
+  test('disable no run begins, until it is enabled again', async () => {
+    const ids = await Promise.all(Array.from({ length: 12 }, () => define('* * * * * *')));
+    const pauses: { id: string; from: bigint; to: bigint }[] = [];
+    startClocks(3);
+    for (let round = 0; round < 4; round++) {
+      await atASecond();
+      await Promise.all(
+        ids.map(async (id, i) => {
+          await sleep(i % 4);
+          const { position: from } = await disable(id);
+          await sleep(i % 3 ? 20 : 1_050);
+          const { position: to } = await enable(id);
+          pauses.push({ id, from: BigInt(from), to: BigInt(to) });
+        }),
+      );
+    }
+    const fires = await firesOf(...ids);
+    const wrong = fires.filter(({ process, position }) =>
+      pauses.some(({ id, from, to }) => id === process && position > from && position < to),
+    );
+    expect(wrong).toEqual([]);
+    expect(fires.length).toBeGreaterThan(0);
+    expect(new Set(fires.map(({ process, at }) => `${process} ${at}`)).size).toBe(fires.length);
+  }, 20_000);
+
+  test('retire none begins ever, and after a revision only what it says', async () => {
+    const [retired, revised] = await Promise.all([define('* * * * * *'), define('* * * * * *')]);
+    startClocks(3);
+    await eventually(async () => (await firesOf(retired, revised)).length >= 2);
+    await atASecond();
+    const [end, change] = await Promise.all([
+      processes.retire({ data: { id: retired, any: false }, meta: meta() }),
+      processes.revise({
+        data: { id: revised, any: false, revision: 1, change: { action: { kind: 'command', shell: 'true' } } },
+        meta: meta(),
+      }),
+    ]);
+    await sleep(1_500);
+    const events = await everything();
+    const after = (id: string, position: string) =>
+      events.filter(
+        (event) =>
+          event.type === 'RunRequested' &&
+          (event.data as RunRequested).process?.id === id &&
+          BigInt(event.position) > BigInt(position),
+      );
+    expect(after(retired, end.position)).toEqual([]);
+    expect((await context.pool.query('select from timer where process_id = $1', [retired])).rowCount).toBe(0);
+    const later = after(revised, change.position);
+    expect(later.length).toBeGreaterThan(0);
+    for (const { data } of later) {
+      expect(data).toMatchObject({ action: { kind: 'command' }, process: { revision: 2 } });
+    }
+  });
+
+  test('disable with an end it resumes by itself; a pause that was moved goes on', async () => {
+    const [resumed, moved] = await Promise.all([define('* * * * * *'), define('* * * * * *')]);
+    // As clients may write an instant, not as we do.
+    const soon = new Date(Date.now() + 1_200).toISOString().replace('Z', '000+00:00');
+    await Promise.all([disable(resumed, soon), disable(moved, soon)]);
+    await disable(moved, null);
+    startClocks(3);
+    const fires = await eventually(async () => {
+      const found = await firesOf(resumed);
+      return found.length > 0 && found;
+    });
+    for (const { at } of fires) expect(Date.parse(at)).toBeGreaterThanOrEqual(Date.parse(soon));
+    expect(await firesOf(moved)).toEqual([]);
+    const told = (await everything()).filter(({ stream }) => stream === `process-${resumed}`);
+    expect(told.map(({ type }) => type)).toEqual(['ProcessDefined', 'ProcessDisabled', 'ProcessEnabled']);
+  });
+});
+
+describe('after a gap of five hours', () => {
+  const hour = 3_600_000;
+  /** Half an hour away from now, so that nothing is on time. */
+  const hourly = () => `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+
+  test.each([
+    ['latest, which is the default', {}, 1],
+    ['skip', { catchUp: 'skip' as const }, 0],
+    ['all', { catchUp: 'all' as const }, 5],
+    ['all within a window', { catchUp: 'all' as const, catchUpWindow: '2h' }, 2],
+  ])('%s', async (_, policies: Policies, caughtUp) => {
+    const cron = hourly();
+    const id = await define(cron, policies);
+    const since = new Date(Date.now() - 5 * hour);
+    const due = parseCron(cron).between(since, new Date(), 10);
+    expect(due).toHaveLength(5);
+    await context.pool.query('update timer set watermark = $2, next_at = $3 where process_id = $1', [
+      id,
+      since,
+      due[0],
+    ]);
+    startClocks(3);
+    await eventually(async () => new Date((await timerOf(id)).watermark).getTime() > since.getTime());
+    const instants = due.map((at) => at.toISOString());
+    const fired = caughtUp === 0 ? [] : instants.slice(-caughtUp);
+    expect((await firesOf(id)).map(({ at }) => at).sort()).toEqual(fired);
+    const missed = (await everything()).filter(({ stream }) => stream === `schedule-${id}`);
+    const left = instants.slice(0, 5 - caughtUp);
+    expect(missed.map(({ data }) => data)).toMatchObject(
+      left.length > 0 ? [{ process: id, count: left.length, first: left[0], last: left.at(-1) }] : [],
+    );
+    expect(parseCron(cron).next(new Date())!.toISOString()).toBe(new Date((await timerOf(id)).next_at!).toISOString());
+  });
+});
+
+test('timers that cannot be read harm no other, and do not make the clock spin', async () => {
+  const good = await define('* * * * * *');
+  const bad = await define('* * * * * *');
+  await context.pool.query(`update timer set expression = 'every other tuesday' where process_id = $1`, [bad]);
+  await context.pool
+    .query(`insert into timer (process_id, ordinal, version, expression, zone, watermark, next_at, definition)
+    select gen_random_uuid(), 0, 1, '* * * * *', 'Mars/Olympus', now() - interval '1 day', now() - interval '1 day', '{}'
+    from generate_series(1, 700)`);
+  startClocks(2);
+  const before = performance.now();
+  await eventually(async () => (await firesOf(good)).length >= 3, 8_000);
+  expect(performance.now() - before).toBeLessThan(6_000);
+  expect(await firesOf(bad)).toEqual([]);
+  const warned = world.logged.length;
+  expect(warned).toBeGreaterThanOrEqual(701);
+  await sleep(1_000);
+  expect(world.logged.length).toBe(warned);
+});

@@ -1,0 +1,42 @@
+/**
+ * A process that admits runs by the thousand: `births.mjs <database> <owner>`. There is no batch endpoint yet, so it does
+ * what such an endpoint would: `libs/admission` builds the births, `libs/ledger` appends them together, the bus rings
+ * (NATS; NATS_URL), executors claim and run them.
+ */
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { serve } from './child.mjs';
+import { fromProduct } from './stage.mjs';
+
+const [url, owner] = process.argv.slice(2);
+const { Ledger } = await fromProduct('libs/ledger/src/index.js');
+const { birth } = await fromProduct('libs/admission/src/index.js');
+const { bells, createNatsBus, PostgresPayloads } = await fromProduct('libs/bus/src/index.js');
+const { newId } = await fromProduct('libs/domain/src/index.js');
+
+const pool = new pg.Pool({ connectionString: url, max: 8 });
+const bus = createNatsBus(process.env.NATS_URL, { service: 'scheduler', payloads: new PostgresPayloads(pool) });
+await bus.connect();
+const ledger = new Ledger(pool, { onFlushed: (flushed) => bus.ring(bells.flushed, flushed) });
+
+async function admit(size) {
+  const now = new Date().toISOString();
+  const born = { name: 'noop', action: { kind: 'noop' }, policies: {}, parameters: null, payload: null, retryOf: null, process: null, batch: null, scheduledFor: null, owner };
+  const numbers = await Promise.all(Array.from({ length: size }, () => ledger.number('run')));
+  const appends = numbers.map((number) => {
+    const meta = { now, actor: owner, correlationId: randomUUID(), commandId: newId() };
+    return ledger.append(birth(newId(), { ...born, number }, meta));
+  });
+  for (const { verdict } of await Promise.all(appends)) if (verdict.verdict !== 'appended') throw new Error(`a birth was refused: ${verdict.verdict}`);
+}
+
+serve({
+  async admit({ batches, size, lanes }) {
+    let next = 0;
+    const lane = async () => {
+      while (next++ < batches) await admit(size);
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return {};
+  },
+});
