@@ -8,7 +8,7 @@ module.exports = {
       'domain-is-pure',
       'rules import only themselves and zod',
       { path: '^libs/domain/src', pathNot: '\\.spec\\.ts$' },
-      { pathNot: '^libs/domain/|node_modules/(zod|uuid|croner)/' },
+      { pathNot: '^libs/domain/|node_modules/(zod|uuid|croner)/|^(node:)?crypto$' },
     ),
     no(
       'libs-know-no-app',

@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Request, type Session, type SignedIn } from '#bus';
 import { isId, newId, Refusal, session, user } from '#domain';
-import { handle } from '#ledger';
+import { handle, repeated } from '#ledger';
 import { Context, metaOf, systemMeta } from '#service';
 import { accountById, accountByLogin, cardOf, liveSession } from './accounts.js';
 import { forgetFirstPassword } from './first-admin.js';
@@ -62,6 +62,8 @@ export class UserController {
   }: Request<{ current: string; next: string; session: string }>): Promise<{ position: string }> {
     const { orm, config } = this.context;
     const meta = metaOf(call);
+    const before = meta.idempotency && (await repeated(this.context.ledger, meta));
+    if (before) return { position: before.position };
     const account = await accountById(orm, meta.actor);
     const tooLong = Math.max(Buffer.byteLength(data.current), Buffer.byteLength(data.next)) > longestPassword;
     if (tooLong || !(await isPassword(account?.passwordHash ?? null, data.current))) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
-import { bells, type Bus, type CallMeta, type Seen, type Session, type Subject } from '#bus';
+import { bells, subjects, type Bus, type CallMeta, type Seen, type Session, type Subject } from '#bus';
 import { derivedId, may, newId, Refusal, type Right } from '#domain';
 import { Context } from '#service';
 
@@ -29,8 +29,14 @@ export class Caller {
     });
   }
 
-  /** The newest position heard of. */
-  get head(): string {
+  /** The newest position heard of; asked for once while none has been heard of. */
+  async head(): Promise<string> {
+    if (this.newest !== '0') return this.newest;
+    const asked = { after: '999999999999999999', limit: 1 };
+    const found = await this.bus
+      .send(subjects.listEvents, asked, { actor: 'system', correlationId: newId() })
+      .catch(() => null);
+    if (found && this.newest === '0') this.newest = found.head;
     return this.newest;
   }
 

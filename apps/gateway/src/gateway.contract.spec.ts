@@ -1,4 +1,12 @@
-import { createHmac, createPublicKey, createSign, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSign,
+  generateKeyPairSync,
+  randomUUID,
+  type KeyObject,
+} from 'node:crypto';
 import pg from 'pg';
 import { z } from 'zod';
 import { adminOf, Client, sendRaw, startStack, type Stack } from '#testing';
@@ -41,7 +49,7 @@ const claimsOf = (jwt: string) =>
   JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
 
 /** The session's own claims with some exchanged, signed as auth does it. */
-function signed(change: object, header: object = {}, by: KeyObject | string = key.private_pem): string {
+function signed(change: object, header: object = {}, by: KeyObject = createPrivateKey(key.private_pem)): string {
   const text = `${base64({ alg: 'ES256', typ: 'JWT', kid: key.kid, ...header })}.${base64({ ...claimsOf(token), ...change })}`;
   const signature = createSign('sha256').update(text).sign({ key: by, dsaEncoding: 'ieee-p1363' });
   return `${text}.${signature.toString('base64url')}`;

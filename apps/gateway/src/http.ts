@@ -102,16 +102,17 @@ const csp = {
 };
 
 function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metrics, log }: Context): void {
+  let caller: Caller | undefined;
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
-  fastify.addHook('onSend', (request, reply, payload, done) => {
+  fastify.addHook('onSend', async (request, reply) => {
     const path = pathOf(request.url);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
-    if (surfaceOf(path).name === 'native')
-      void reply.header('x-ledger-position', request.ledgerPosition ?? app.get(Caller).head);
-    done(null, payload);
+    if (surfaceOf(path).name !== 'native') return;
+    caller ??= app.get(Caller);
+    void reply.header('x-ledger-position', request.ledgerPosition ?? (await caller.head()));
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);

@@ -17,7 +17,7 @@ export class LoginLimiter {
     const { RUNLEDGER_RATE_LIMITS: on, RUNLEDGER_RATE_AUTH_PER_MINUTE: most } = this.context.config;
     if (!on) return;
     const now = performance.now();
-    if (this.attempts.size > mostKeys) this.attempts.clear();
+    if (this.attempts.size > mostKeys) this.forgetExpired(now);
     for (const key of [`address ${request.ip}`, `name ${name.toLowerCase()}`]) {
       const bucket = this.attempts.get(key);
       const fresh = bucket && bucket.resetAt > now ? bucket : { count: 0, resetAt: now + minute };
@@ -29,5 +29,10 @@ export class LoginLimiter {
         retryAfterSeconds,
       });
     }
+  }
+
+  /** Only what has run out: many addresses must not win anybody a fresh start. */
+  private forgetExpired(now: number): void {
+    for (const [key, { resetAt }] of this.attempts) if (resetAt <= now) this.attempts.delete(key);
   }
 }

@@ -16,6 +16,7 @@ const evicting = new Set([
 @Injectable()
 export class SessionCache {
   private readonly sessions = new Map<string, { session: Session; until: number }>();
+  private readonly asking = new Map<string, Promise<Session>>();
   /** Counts evictions, so that an answer that was under way during one is not kept. */
   private generation = 0;
 
@@ -33,14 +34,24 @@ export class SessionCache {
     return undefined;
   }
 
-  /** Asks unless it is known; what `ask` throws is not kept. */
+  /**
+   * Asks unless it is known; what `ask` throws is not kept. All who come meanwhile wait for the one question: when auth was
+   * away, everybody asking at once would keep it too busy to answer anybody in time, and so for ever.
+   */
   async through(token: string, ask: () => Promise<Session>): Promise<Session> {
-    const known = this.get(token);
+    const known = this.get(token) ?? this.asking.get(token);
     if (known) return known;
     const { generation } = this;
-    const session = await ask();
-    if (generation === this.generation) this.keep(token, session);
-    return session;
+    const asked = ask()
+      .then((session) => {
+        if (generation === this.generation) this.keep(token, session);
+        return session;
+      })
+      .finally(() => {
+        if (this.asking.get(token) === asked) this.asking.delete(token);
+      });
+    this.asking.set(token, asked);
+    return asked;
   }
 
   private keep(token: string, session: Session): void {
@@ -51,5 +62,6 @@ export class SessionCache {
   private clear(): void {
     this.generation++;
     this.sessions.clear();
+    this.asking.clear();
   }
 }

@@ -71,7 +71,7 @@ test.each([
   ['the newest page', {}, 'run_view_born'],
   ['a page further down', { cursor: '20000' }, 'run_view_born'],
   ['by a rare status', { status: ['running'] }, 'run_view_status'],
-  ['by a rare status, further down', { status: ['running'], cursor: '20000' }, 'run_view_status'],
+  ['by a rare status, further down', { status: ['running'], cursor: '30000' }, 'run_view_status'],
   ['by process', { process: processOf('p').id }, 'run_view_process'],
   ['by owner', { owner: 'owner-3', cursor: '30000' }, 'run_view_owner|run_view_born'],
   ['of a process in the order of start', { processNumber: 8, started: true }, 'run_view_started'],

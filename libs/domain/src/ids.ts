@@ -1,4 +1,5 @@
-import { v5, v7 } from 'uuid';
+import { hash } from 'node:crypto';
+import { v7 } from 'uuid';
 
 const space = '6f1d2c1e-93d4-5c63-9a53-0d5b7a7f6a11';
 
@@ -6,13 +7,22 @@ const space = '6f1d2c1e-93d4-5c63-9a53-0d5b7a7f6a11';
 export const newId = (): string => v7();
 
 /** The same words give the same id, everywhere and for ever. */
-export const derivedId = (...words: string[]): string => v5(words.join('\n'), space);
+export const derivedId = (...words: string[]): string => named(words.join('\n'));
 
 /** The id of an order's event number `index`: a repeat of the order is recognised by it. */
 export const eventId = (commandId: string, index: number): string => derivedId('event', commandId, String(index));
 
 /** A scheduled run's id: one process and one due instant make one run, whoever computes it. */
 export const scheduledRunId = (processId: string, instant: string): string => derivedId('fire', processId, instant);
+
+const prefix = Buffer.from(space.replaceAll('-', ''), 'hex');
+
+/** UUID version 5 (RFC 9562, 5.5) in one native call: an id is derived for each event, and `uuid`'s own takes four times as long. */
+function named(name: string): string {
+  const h = hash('sha1', Buffer.concat([prefix, Buffer.from(name)]), 'hex');
+  const variant = ((Number.parseInt(h[16]!, 16) & 3) | 8).toString(16);
+  return `${h.slice(0, 8)}-${h.slice(8, 12)}-5${h.slice(13, 16)}-${variant}${h.slice(17, 20)}-${h.slice(20, 32)}`;
+}
 
 const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 export const isId = (value: string): boolean => shape.test(value);

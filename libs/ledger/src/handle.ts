@@ -76,7 +76,10 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
       const appended = verdict.events as StoredEvent<E>[];
       return { stream, position: appended.at(-1)!.position, version: after, events: appended, repeated: false };
     }
-    if (verdict.verdict === 'duplicate') return again<E>(await ledger.read(stream), stream, meta.commandId);
+    if (verdict.verdict === 'duplicate') {
+      const keyed = meta.idempotency ? await repeated<E>(ledger, meta) : null;
+      return keyed ?? again<E>(await ledger.read(stream), stream, meta.commandId);
+    }
   }
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
 }
@@ -91,7 +94,8 @@ function isKeyTaken(error: unknown): boolean {
   return code === '23505' && constraint === 'idempotency_key_pkey';
 }
 
-async function repeated<E extends DomainEvent>(
+/** The first answer to this order, if it has been carried out; for whoever has to look at more than the stream before deciding. */
+export async function repeated<E extends DomainEvent>(
   ledger: Ledger,
   { idempotency, actor }: Meta,
 ): Promise<Handled<E> | null> {

@@ -27,6 +27,7 @@ const queued: RunRow = {
     scheduledFor: '2026-05-01T10:00:00.000Z',
     requestedAt: '2026-05-01T10:00:01.000Z',
   },
+  parameters: null,
   ...{ startedAt: null, finishedAt: null, exitCode: null, signal: null, ops: 0, progress: null, message: null },
   ...{ output: null, payload: { any: ['thing'] } },
 };

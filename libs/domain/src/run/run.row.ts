@@ -28,6 +28,7 @@ export interface RunRow {
   progress: number | null;
   message: string | null;
   output: OutputSummary | null;
+  parameters: Record<string, unknown> | null;
   payload: unknown;
 }
 
@@ -73,9 +74,36 @@ export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow
 }
 
 function requested(id: string, data: Extract<RunEvent, { type: 'RunRequested' }>['data']): RunRow {
-  const { number, name, process, action, policies, priority, owner, batch, scheduledFor, requestedAt, payload } = data;
+  const {
+    number,
+    name,
+    process,
+    action,
+    policies,
+    priority,
+    owner,
+    batch,
+    scheduledFor,
+    requestedAt,
+    parameters,
+    payload,
+  } = data;
   return {
-    ...{ id, number, name, process, action, policies, priority, owner, batch, scheduledFor, requestedAt, payload },
+    ...{
+      id,
+      number,
+      name,
+      process,
+      action,
+      policies,
+      priority,
+      owner,
+      batch,
+      scheduledFor,
+      requestedAt,
+      parameters,
+      payload,
+    },
     ...{ status: 'queued', reason: null, attempt: 0, server: null, startedAt: null, finishedAt: null },
     ...{ exitCode: null, signal: null, ops: 0, progress: null, message: null, output: null },
   };

@@ -126,7 +126,7 @@ export class NativeRunController {
     const old = await findRun(this.caller, request, paramOf(request));
     if (!isOver(old.status)) throw new Refusal('conflict', 'RUN_NOT_OVER', `The run is not over: ${old.status}`);
     checkAction(request, old.action);
-    const { name, action, process, payload, policies } = old;
+    const { name, action, process, payload, policies, parameters } = old;
     const order = {
       id: idFor(request, 'run'),
       name,
@@ -134,7 +134,7 @@ export class NativeRunController {
       process,
       payload,
       policies,
-      parameters: null,
+      parameters,
       retryOf: old.id,
     };
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));

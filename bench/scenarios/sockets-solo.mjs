@@ -1,0 +1,4 @@
+/** Watchers of live output, solo. */
+import { socketScenario } from '../lib/sockets.mjs';
+
+export const run = (stage) => socketScenario(stage, 'solo');
