@@ -111,8 +111,8 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
     const path = pathOf(request.url);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
     if (surfaceOf(path).name !== 'native') return;
-    caller ??= app.get(Caller);
-    void reply.header('x-ledger-position', request.ledgerPosition ?? (await caller.head()));
+    const known = (caller ??= app.get(Caller));
+    void reply.header('x-ledger-position', request.ledgerPosition ?? (await known.head()));
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);
