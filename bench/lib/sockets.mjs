@@ -7,6 +7,7 @@ import { alternate, ratios } from './rounds.mjs';
 import { judged } from './stats.mjs';
 
 const watchers = 500;
+const within = 30_000;
 const lib = (name) => path.join(import.meta.dirname, name);
 
 /** Waits for the file that says that all are watching, then prints lines of 1 KiB as fast as they are taken. */
@@ -29,7 +30,9 @@ export async function socketScenario(stage, topology) {
     let turn = 0;
     const gate = () => path.join(stage.dir, `gate-${topology}-${++turn}`);
     const judge = ({ missing, most, least, pieces }, seconds) => {
-      if (missing > 0 || most !== bytes || least !== bytes) throw new Error(`${missing} of ${watchers} did not get it all: ${least} to ${most} of ${bytes} bytes`);
+      if (most > bytes) throw new Error(`a watcher got ${most} bytes of ${bytes}`);
+      // Who does not bring it to everybody has not done it at any rate.
+      if (missing > 0) return { rate: 0, pieces: pieces / watchers, missing, least };
       return { rate: (bytes * watchers) / seconds / 1e6, pieces: pieces / watchers };
     };
     const ours = async () => {
@@ -39,9 +42,9 @@ export async function socketScenario(stage, topology) {
       await live.ask('expect', { bytes, room });
       const began = performance.now();
       writeFileSync(file, '');
-      const done = await live.ask('finished', { within: 120_000 });
+      const done = await live.ask('finished', { within });
       const result = judge(done, (performance.now() - began) / 1_000);
-      await live.ask('leave', { room });
+      await live.ask('leave', { room }).catch(() => undefined);
       return result;
     };
     const theirs = async () => {
@@ -49,12 +52,13 @@ export async function socketScenario(stage, topology) {
       writeFileSync(file, '');
       await raw.ask('expect', { bytes });
       const began = performance.now();
-      const [done] = await Promise.all([raw.ask('finished', { within: 120_000 }), server.ask('run', { argv: chatty(file, lines) })]);
+      const [done] = await Promise.all([raw.ask('finished', { within }), server.ask('run', { argv: chatty(file, lines) })]);
       return judge(done, (performance.now() - began) / 1_000);
     };
     await ours();
     await theirs();
-    const results = await alternate(stage, { runledger: ours, ws: theirs }, ({ rate, pieces }) => `${Math.round(rate)} MB/s in ${Math.round(pieces)} pieces`);
+    const results = await alternate(stage, { runledger: ours, ws: theirs }, ({ rate, pieces, missing }) =>
+      missing ? `${missing} watchers did not get it all in ${within / 1_000} s` : `${Math.round(rate)} MB/s in ${Math.round(pieces)} pieces`);
     return [
       judged({
         ...{ key: `sockets-${topology}/ws`, title: `${watchers} watchers of a run that prints ${bytes / 1_048_576} MiB, until all have all of it, ${topology}, against raw ws` },

@@ -57,7 +57,7 @@ serve({
     return { missing, pieces, most: Math.max(...got), least: Math.min(...got), cpu: process.cpuUsage() };
   },
   async leave({ room }) {
-    await Promise.all(sockets.map((socket) => socket.timeout(30_000).emitWithAck('unsubscribe', { room })));
+    await Promise.all(sockets.map((socket) => socket.timeout(30_000).emitWithAck('unsubscribe', { room }).catch(() => undefined)));
     return {};
   },
 });

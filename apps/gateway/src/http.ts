@@ -102,7 +102,6 @@ const csp = {
 };
 
 function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metrics, log }: Context): void {
-  let caller: Caller | undefined;
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-correlation-id', request.id);
     correlation.run(request.id, done);
@@ -111,8 +110,8 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metri
     const path = pathOf(request.url);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
     if (surfaceOf(path).name !== 'native') return;
-    const known = (caller ??= app.get(Caller));
-    void reply.header('x-ledger-position', request.ledgerPosition ?? (await known.head()));
+    const position = request.ledgerPosition ?? (await app.get<Caller>(Caller).head());
+    void reply.header('x-ledger-position', position);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);

@@ -3,8 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createNatsBus, natsUsers, PostgresPayloads, subjects, type Bus } from '#bus';
 import { newId, Refusal } from '#domain';
 import { type Context } from '#service';
-import { Client, natsAvailable, startTestNats, type TestNats } from '#testing';
-import { freePort } from '../../../deploy/local/ports.js';
+import { Client, freePort, natsAvailable, startTestNats, type TestNats } from '#testing';
 import { eventually, World } from '../../testing/src/context.js';
 import { ServiceProcess } from '../../testing/src/service-process.js';
 

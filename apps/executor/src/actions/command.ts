@@ -31,6 +31,8 @@ function told({ claimed: { run, attempt, work } }: Attempt): Record<string, stri
 }
 
 async function isUnder(dir: string, roots: string[]): Promise<boolean> {
-  const [real, ...tops] = await Promise.all([dir, ...roots].map((each) => realpath(each).catch(() => path.resolve(each))));
+  const [real, ...tops] = await Promise.all(
+    [dir, ...roots].map((each) => realpath(each).catch(() => path.resolve(each))),
+  );
   return tops.some((top) => real === top || real!.startsWith(`${top.replace(/\/$/, '')}/`));
 }
