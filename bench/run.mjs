@@ -7,7 +7,18 @@ import { load, productRoot, Stage } from './lib/stage.mjs';
 
 const order = [
   ...['noop-256-solo', 'noop-32-solo', 'noop-32-cluster', 'noop-256-cluster', 'batch-solo', 'batch-cluster'],
-  ...['commands-solo', 'commands-cluster', 'commands-400mb', 'latency-solo', 'latency-cluster', 'rebuild', 'lists', 'sockets-solo', 'sockets-cluster', 'idle'],
+  ...[
+    'commands-solo',
+    'commands-cluster',
+    'commands-400mb',
+    'latency-solo',
+    'latency-cluster',
+    'rebuild',
+    'lists',
+    'sockets-solo',
+    'sockets-cluster',
+    'idle',
+  ],
 ];
 
 const { values, positionals } = parseArgs({
@@ -69,10 +80,17 @@ process.exit(failed.length > 0 ? 1 : 0);
 async function describe() {
   const [{ model }] = os.cpus();
   const versions = Object.fromEntries(
-    ['pg-boss', 'graphile-worker', 'bullmq', 'ws', 'socket.io-client', 'undici', 'pg'].map((name) => [name, versionOf(name)]),
+    ['pg-boss', 'graphile-worker', 'bullmq', 'ws', 'socket.io-client', 'undici', 'pg'].map((name) => [
+      name,
+      versionOf(name),
+    ]),
   );
   return {
-    ...{ cpu: `${os.cpus().length} x ${model.trim()}`, memoryGiB: Math.round(os.totalmem() / 2 ** 30), kernel: os.release() },
+    ...{
+      cpu: `${os.cpus().length} x ${model.trim()}`,
+      memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+      kernel: os.release(),
+    },
     ...{ node: process.version, ...(await stage.versions()), peers: versions, product: productRoot },
   };
 }

@@ -30,21 +30,34 @@ export async function batchScenario(stage, topology) {
       const recorded = await untilRecorded(product, before, runs);
       await assertCounted(product, (all += runs));
       const seconds = (recorded - began) / 1_000;
-      return { rate: runs / seconds, submitRate: (runs / ((await admitted) - began)) * 1_000, cpuPer1k: ((product.cpu() - cpu) / runs) * 1_000 };
+      return {
+        rate: runs / seconds,
+        submitRate: (runs / ((await admitted) - began)) * 1_000,
+        cpuPer1k: ((product.cpu() - cpu) / runs) * 1_000,
+      };
     };
     await measure(stage.quick ? 2_000 : 10_000);
     const peers = peersHere(['graphile-history', 'pg-boss', 'graphile-worker', 'bullmq']);
-    const results = await alternate(stage, {
-      runledger: async () => {
-        await product.database.query('analyze');
-        return measure(count);
+    const results = await alternate(
+      stage,
+      {
+        runledger: async () => {
+          await product.database.query('analyze');
+          return measure(count);
+        },
+        ...Object.fromEntries(
+          peers.map((peer) => [peer, () => measurePeer(stage, peer, { count, lanes, batch: true, connections: 10 })]),
+        ),
       },
-      ...Object.fromEntries(peers.map((peer) => [peer, () => measurePeer(stage, peer, { count, lanes, batch: true, connections: 10 })])),
-    }, ({ rate, submitRate }) => `${Math.round(rate)}/s (submitted at ${Math.round(submitRate)}/s)`);
+      ({ rate, submitRate }) => `${Math.round(rate)}/s (submitted at ${Math.round(submitRate)}/s)`,
+    );
     const wanted = { 'graphile-history': { must: 1.2 }, 'pg-boss': { aim: 0.7 } };
     return peers.map((peer) =>
       judged({
-        ...{ key: `batch-${topology}/${peer}`, title: `no-op runs by batches of ${size}, ${topology}, against ${peer}` },
+        ...{
+          key: `batch-${topology}/${peer}`,
+          title: `no-op runs by batches of ${size}, ${topology}, against ${peer}`,
+        },
         how: 'libs/admission births appended 1,000 at a time by a process of its own, bell over NATS; executors claim and run them',
         ...wanted[peer],
         rounds: ratios(results, 'runledger', peer),

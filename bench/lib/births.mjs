@@ -21,13 +21,25 @@ const ledger = new Ledger(pool, { onFlushed: (flushed) => bus.ring(bells.flushed
 
 async function admit(size) {
   const now = new Date().toISOString();
-  const born = { name: 'noop', action: { kind: 'noop' }, policies: {}, parameters: null, payload: null, retryOf: null, process: null, batch: null, scheduledFor: null, owner };
+  const born = {
+    name: 'noop',
+    action: { kind: 'noop' },
+    policies: {},
+    parameters: null,
+    payload: null,
+    retryOf: null,
+    process: null,
+    batch: null,
+    scheduledFor: null,
+    owner,
+  };
   const numbers = await Promise.all(Array.from({ length: size }, () => ledger.number('run')));
   const appends = numbers.map((number) => {
     const meta = { now, actor: owner, correlationId: randomUUID(), commandId: newId() };
     return ledger.append(birth(newId(), { ...born, number }, meta));
   });
-  for (const { verdict } of await Promise.all(appends)) if (verdict.verdict !== 'appended') throw new Error(`a birth was refused: ${verdict.verdict}`);
+  for (const { verdict } of await Promise.all(appends))
+    if (verdict.verdict !== 'appended') throw new Error(`a birth was refused: ${verdict.verdict}`);
 }
 
 serve({

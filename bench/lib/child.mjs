@@ -32,9 +32,13 @@ export async function stop(child, within = 35_000) {
 
 /** A helper that speaks over IPC: `ask` sends and waits for the answer of the same name. */
 export async function helper(file, args, env = {}) {
-  const child = own(fork(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
+  const child = own(
+    fork(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+  );
   const ears = new Map();
-  const failed = new Promise((_, reject) => child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`))));
+  const failed = new Promise((_, reject) =>
+    child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`))),
+  );
   failed.catch(() => undefined);
   child.on('message', ({ type, ...rest }) => {
     if (type === 'error') console.error(`  ${file}: ${rest.error}`);
@@ -45,7 +49,11 @@ export async function helper(file, args, env = {}) {
   const ready = heard('ready');
   const self = {
     pid: child.pid,
-    hears: (type, handler) => ears.set(type, Object.assign((said) => handler(said), { stays: true })),
+    hears: (type, handler) =>
+      ears.set(
+        type,
+        Object.assign((said) => handler(said), { stays: true }),
+      ),
     ask(type, data = {}) {
       const answer = heard(type);
       child.send({ type, ...data });
@@ -76,7 +84,8 @@ export function serve(answers, hello = {}) {
   process.send({ type: 'ready', ...hello });
 }
 
-export const lastLines = (file, count = 20) => readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count).join('\n');
+export const lastLines = (file, count = 20) =>
+  readFileSync(file, 'utf8').trimEnd().split('\n').slice(-count).join('\n');
 
 export function freePort() {
   return new Promise((resolve, reject) => {

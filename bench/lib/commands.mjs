@@ -21,7 +21,16 @@ export async function commandScenario(stage, { topology, heavy = false }) {
     let all = stage.quick ? 200 : 1_000;
     await measureRuns(product, command, { count: all, lanes });
     const peers = ['graphile-history', 'graphile-worker'];
-    const how = { kind: 'true', count: peerCount, lanes: 2, batch: true, concurrency, connections: 10, warm: heavy ? 50 : 300, env: heavy ? ballast : {} };
+    const how = {
+      kind: 'true',
+      count: peerCount,
+      lanes: 2,
+      batch: true,
+      concurrency,
+      connections: 10,
+      warm: heavy ? 50 : 300,
+      env: heavy ? ballast : {},
+    };
     const results = await alternate(stage, {
       runledger: async () => {
         await product.database.query('analyze');
@@ -34,7 +43,10 @@ export async function commandScenario(stage, { topology, heavy = false }) {
     const title = `\`true\` with output kept, ${concurrency} at a time, one HTTP call a run${heavy ? ', +400 MB resident in both' : ''}, ${topology}`;
     return peers.map((peer) =>
       judged({
-        ...{ key: `${name}/${peer}`, title: `${title}, against ${peer} (jobs added by the thousand, child_process.spawn)` },
+        ...{
+          key: `${name}/${peer}`,
+          title: `${title}, against ${peer} (jobs added by the thousand, child_process.spawn)`,
+        },
         ...(peer === 'graphile-history' ? { must: 1 } : { aim: 2 }),
         rounds: ratios(results, 'runledger', peer),
         details: { productCpuSecondsPer1k: results.map((round) => round.runledger.cpuPer1k) },

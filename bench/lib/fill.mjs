@@ -26,14 +26,45 @@ async function lane() {
       const n = at++;
       const now = new Date(begin + n * 1_000).toISOString();
       const meta = { now, actor: owner, correlationId: randomUUID(), commandId: newId() };
-      const born = { number: n + 1, name: `Report ${n % 200}`, action, policies: {}, parameters: null, payload: null, retryOf: null, process: null, batch: null, scheduledFor: null, owner };
+      const born = {
+        number: n + 1,
+        name: `Report ${n % 200}`,
+        action,
+        policies: {},
+        parameters: null,
+        payload: null,
+        retryOf: null,
+        process: null,
+        batch: null,
+        scheduledFor: null,
+        owner,
+      };
       const { stream, expected, events } = birth(newId(), born, meta);
-      const started = { type: 'RunStarted', data: { attempt: 1, epoch: String(n), executor: 'vm-1', server: 'vm', at: now } };
-      const output = { bytes: 1_234, stored: 1_234, truncated: false, sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855' };
-      const ended = { type: n % 50 === 0 ? 'RunFailed' : 'RunSucceeded', data: { attempt: 1, at: now, exitCode: n % 50 === 0 ? 1 : 0, signal: null, output, ...(n % 50 === 0 ? { reason: 'exit code 1' } : {}) } };
+      const started = {
+        type: 'RunStarted',
+        data: { attempt: 1, epoch: String(n), executor: 'vm-1', server: 'vm', at: now },
+      };
+      const output = {
+        bytes: 1_234,
+        stored: 1_234,
+        truncated: false,
+        sha256: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+      };
+      const ended = {
+        type: n % 50 === 0 ? 'RunFailed' : 'RunSucceeded',
+        data: {
+          attempt: 1,
+          at: now,
+          exitCode: n % 50 === 0 ? 1 : 0,
+          signal: null,
+          output,
+          ...(n % 50 === 0 ? { reason: 'exit code 1' } : {}),
+        },
+      };
       return ledger.append({ stream, expected, meta, events: [...events, started, ended] });
     });
-    for (const { verdict } of await Promise.all(appends)) if (verdict.verdict !== 'appended') throw new Error(verdict.verdict);
+    for (const { verdict } of await Promise.all(appends))
+      if (verdict.verdict !== 'appended') throw new Error(verdict.verdict);
   }
 }
 

@@ -24,7 +24,12 @@ export class Api {
       let status = 0;
       let text = '';
       this.pool.dispatch(
-        { method, path, body, headers: body === undefined && headers === this.headers ? { authorization: headers.authorization } : headers },
+        {
+          method,
+          path,
+          body,
+          headers: body === undefined && headers === this.headers ? { authorization: headers.authorization } : headers,
+        },
         {
           onRequestStart() {},
           onResponseStart(_controller, code) {

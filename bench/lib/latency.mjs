@@ -41,11 +41,18 @@ export async function latencyScenario(stage, topology) {
       sent.set(JSON.parse(body).id, at);
     });
     await sleep(600);
-    const starts = new Map(readFileSync(file, 'utf8').trim().split('\n').map((line) => line.split(' ')));
-    return summary([...sent].map(([id, at]) => {
-      if (!starts.has(id)) throw new Error(`run ${id} was not seen to start`);
-      return Number(starts.get(id)) - at;
-    }));
+    const starts = new Map(
+      readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ')),
+    );
+    return summary(
+      [...sent].map(([id, at]) => {
+        if (!starts.has(id)) throw new Error(`run ${id} was not seen to start`);
+        return Number(starts.get(id)) - at;
+      }),
+    );
   };
   try {
     await measure(200);
@@ -74,7 +81,11 @@ export async function latencyScenario(stage, topology) {
     const wanted = { 'pg-boss': { must: 1 }, 'graphile-worker': { aim: 0.9 } };
     return peers.map((peer) =>
       judged({
-        ...{ key: `latency-${topology}/${peer}`, title: `submit (HTTP) to start at 50/s, p50, ${topology}, against ${peer}`, lower: true },
+        ...{
+          key: `latency-${topology}/${peer}`,
+          title: `submit (HTTP) to start at 50/s, p50, ${topology}, against ${peer}`,
+          lower: true,
+        },
         ...wanted[peer],
         rounds: ratios(results, 'runledger', peer, 'p50'),
         details: results.map((round) => ({ product: round.runledger, peer: round[peer] })),

@@ -14,7 +14,11 @@ export async function measureRuns(product, body, { count, lanes }) {
   const submitted = performance.now();
   const recorded = await untilRecorded(product, before, count);
   const seconds = (recorded - began) / 1_000;
-  return { rate: count / seconds, submitRate: (count / (submitted - began)) * 1_000, cpuPer1k: ((product.cpu() - cpu) / count) * 1_000 };
+  return {
+    rate: count / seconds,
+    submitRate: (count / (submitted - began)) * 1_000,
+    cpuPer1k: ((product.cpu() - cpu) / count) * 1_000,
+  };
 }
 
 /** @param {import('./stage.mjs').Stage} stage */
@@ -33,7 +37,9 @@ export async function noopScenario(stage, { topology, lanes, must, aim }) {
         await assertCounted(product, (all += many));
         return result;
       },
-      ...Object.fromEntries(peers.map((peer) => [peer, () => measurePeer(stage, peer, { count: peer === 'bullmq' ? many : few, lanes })])),
+      ...Object.fromEntries(
+        peers.map((peer) => [peer, () => measurePeer(stage, peer, { count: peer === 'bullmq' ? many : few, lanes })]),
+      ),
     };
     const results = await alternate(stage, contestants);
     const title = `no-op run, one HTTP call a run, ${lanes} in flight, ${topology}`;

@@ -79,7 +79,8 @@ export async function openPeer(stage, peer, { kind = 'noop', concurrency, connec
       const submitted = performance.now();
       await finished();
       const seconds = (performance.now() - began) / 1_000;
-      if ((await recorded()) !== added) throw new Error(`${peer}: the store shows ${await recorded()} jobs, not ${added}`);
+      if ((await recorded()) !== added)
+        throw new Error(`${peer}: the store shows ${await recorded()} jobs, not ${added}`);
       return { rate: how.count / seconds, submitRate: (how.count / (submitted - began)) * 1_000 };
     },
     async close() {

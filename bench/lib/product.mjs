@@ -36,7 +36,8 @@ export async function startProduct(stage, topology, { env = {}, database, client
     const answer = await request(`${url}/api/v1/health`).catch(() => undefined);
     await answer?.body.dump();
     if (answer?.statusCode === 200) break;
-    if (performance.now() > until || child.exitCode !== null) throw new Error(`${topology} did not start:\n${lastLines(log)}`);
+    if (performance.now() > until || child.exitCode !== null)
+      throw new Error(`${topology} did not start:\n${lastLines(log)}`);
     await sleep(50);
   }
   const api = await signedIn(url, client);
@@ -73,7 +74,10 @@ export const succeeded = async ({ database }) =>
 export async function untilRecorded(product, before, count, { within = 120_000 } = {}) {
   const until = performance.now() + within;
   while ((await succeeded(product)) < before + count) {
-    if (performance.now() > until) throw new Error(`${(await succeeded(product)) - before} of ${count} runs were recorded. ${lastLines(product.log)}`);
+    if (performance.now() > until)
+      throw new Error(
+        `${(await succeeded(product)) - before} of ${count} runs were recorded. ${lastLines(product.log)}`,
+      );
     await sleep(4);
   }
   return performance.now();
@@ -81,7 +85,8 @@ export async function untilRecorded(product, before, count, { within = 120_000 }
 
 export async function assertCounted(product, count) {
   const { database } = product;
-  const { rows } = await database.query(`select type, count(*)::integer as events, count(distinct stream)::integer as streams
+  const { rows } =
+    await database.query(`select type, count(*)::integer as events, count(distinct stream)::integer as streams
     from event where type in ('RunRequested', 'RunStarted', 'RunSucceeded') group by type`);
   const wrong = rows.length !== 3 || rows.some(({ events, streams }) => events !== count || streams !== count);
   const queued = Number(await database.one('select count(*) from queue'));

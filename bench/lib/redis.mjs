@@ -19,7 +19,20 @@ export async function startRedis(stage) {
   const port = await freePort();
   const dir = path.join(stage.dir, `redis-${port}`);
   mkdirSync(dir);
-  const settings = ['--port', port, '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''];
+  const settings = [
+    '--port',
+    port,
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    dir,
+    '--appendonly',
+    'yes',
+    '--appendfsync',
+    'everysec',
+    '--save',
+    '',
+  ];
   const child = own(spawn('redis-server', settings.map(String), { stdio: 'ignore' }));
   for (let attempt = 0; !(await answers(port)); attempt++) {
     if (attempt > 100) throw new Error('redis-server did not start');

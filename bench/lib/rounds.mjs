@@ -19,7 +19,9 @@ export async function alternate(stage, contestants, show = (result) => `${Math.r
       found[name] = await contestants[name]();
     }
     results.push(found);
-    console.log(`  round ${round + 1} (load ${found.load}): ${names.map((name) => `${name} ${show(found[name])}`).join(', ')}`);
+    console.log(
+      `  round ${round + 1} (load ${found.load}): ${names.map((name) => `${name} ${show(found[name])}`).join(', ')}`,
+    );
   }
   return results;
 }

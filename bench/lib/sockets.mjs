@@ -37,7 +37,9 @@ export async function socketScenario(stage, topology) {
     };
     const ours = async () => {
       const file = gate();
-      const { id } = await product.api.json('POST', '/api/v1/runs', { action: { kind: 'command', command: chatty(file, lines) } });
+      const { id } = await product.api.json('POST', '/api/v1/runs', {
+        action: { kind: 'command', command: chatty(file, lines) },
+      });
       const room = `run:${id}`;
       await live.ask('expect', { bytes, room });
       const began = performance.now();
@@ -52,16 +54,25 @@ export async function socketScenario(stage, topology) {
       writeFileSync(file, '');
       await raw.ask('expect', { bytes });
       const began = performance.now();
-      const [done] = await Promise.all([raw.ask('finished', { within }), server.ask('run', { argv: chatty(file, lines) })]);
+      const [done] = await Promise.all([
+        raw.ask('finished', { within }),
+        server.ask('run', { argv: chatty(file, lines) }),
+      ]);
       return judge(done, (performance.now() - began) / 1_000);
     };
     await ours();
     await theirs();
     const results = await alternate(stage, { runledger: ours, ws: theirs }, ({ rate, pieces, missing }) =>
-      missing ? `${missing} watchers did not get it all in ${within / 1_000} s` : `${Math.round(rate)} MB/s in ${Math.round(pieces)} pieces`);
+      missing
+        ? `${missing} watchers did not get it all in ${within / 1_000} s`
+        : `${Math.round(rate)} MB/s in ${Math.round(pieces)} pieces`,
+    );
     return [
       judged({
-        ...{ key: `sockets-${topology}/ws`, title: `${watchers} watchers of a run that prints ${bytes / 1_048_576} MiB, until all have all of it, ${topology}, against raw ws` },
+        ...{
+          key: `sockets-${topology}/ws`,
+          title: `${watchers} watchers of a run that prints ${bytes / 1_048_576} MiB, until all have all of it, ${topology}, against raw ws`,
+        },
         ...{ must: 0.7, aim: 0.9, rounds: ratios(results, 'runledger', 'ws') },
         details: results.map(({ runledger, ws }) => ({ product: runledger, peer: ws })),
       }),

@@ -16,11 +16,16 @@ const settings = { shared_buffers: '1GB', max_wal_size: '4GB', max_connections: 
 export class Stage {
   /** @param {{ quick: boolean, rounds: number }} options */
   static async open(options) {
-    if (!existsSync(dist('deploy/local/solo.js'))) throw new Error(`${dist('')} is missing: run "npm run build" first.`);
+    if (!existsSync(dist('deploy/local/solo.js')))
+      throw new Error(`${dist('')} is missing: run "npm run build" first.`);
     const dir = mkdtempSync(path.join(process.env.BENCH_DIR ?? os.tmpdir(), 'runledger-bench-'));
     chmodSync(dir, 0o711);
     const { startPostgres } = await fromProduct('deploy/local/postgres.js');
-    const server = await startPostgres({ dir: path.join(dir, 'postgres'), log: path.join(dir, 'postgres.log'), settings });
+    const server = await startPostgres({
+      dir: path.join(dir, 'postgres'),
+      log: path.join(dir, 'postgres.log'),
+      settings,
+    });
     return new Stage(options, dir, server);
   }
 
@@ -52,7 +57,10 @@ export class Stage {
     const { rows } = await this.admin.query('show server_version');
     const shown = await this.admin.query(`select name, setting from pg_settings
       where name in ('fsync', 'synchronous_commit', 'full_page_writes', 'wal_sync_method', 'shared_buffers', 'max_wal_size')`);
-    return { postgres: rows[0].server_version, settings: Object.fromEntries(shown.rows.map((row) => [row.name, row.setting])) };
+    return {
+      postgres: rows[0].server_version,
+      settings: Object.fromEntries(shown.rows.map((row) => [row.name, row.setting])),
+    };
   }
 
   /** A new empty database. */

@@ -36,7 +36,9 @@ const openWs = (n) =>
 
 const sockets = [];
 for (let n = 0; n < Number(count); n += 20) {
-  const some = Array.from({ length: Math.min(20, Number(count) - n) }, (_, i) => (kind === 'ws' ? openWs : openSocketIo)(n + i));
+  const some = Array.from({ length: Math.min(20, Number(count) - n) }, (_, i) =>
+    (kind === 'ws' ? openWs : openSocketIo)(n + i),
+  );
   sockets.push(...(await Promise.all(some)));
 }
 
@@ -47,17 +49,30 @@ serve({
     wanted = bytes;
     missing = sockets.length;
     pieces = 0;
-    const answers = room ? await Promise.all(sockets.map((socket) => socket.timeout(30_000).emitWithAck('subscribe', { room }))) : [];
+    const answers = room
+      ? await Promise.all(sockets.map((socket) => socket.timeout(30_000).emitWithAck('subscribe', { room })))
+      : [];
     const bad = answers.find(({ ok }) => !ok);
     if (bad) throw new Error(`not subscribed: ${JSON.stringify(bad)}`);
     return {};
   },
   async finished({ within }) {
-    if (missing > 0) await Promise.race([new Promise((resolve) => (finished = resolve)), new Promise((resolve) => setTimeout(resolve, within))]);
+    if (missing > 0)
+      await Promise.race([
+        new Promise((resolve) => (finished = resolve)),
+        new Promise((resolve) => setTimeout(resolve, within)),
+      ]);
     return { missing, pieces, most: Math.max(...got), least: Math.min(...got), cpu: process.cpuUsage() };
   },
   async leave({ room }) {
-    await Promise.all(sockets.map((socket) => socket.timeout(30_000).emitWithAck('unsubscribe', { room }).catch(() => undefined)));
+    await Promise.all(
+      sockets.map((socket) =>
+        socket
+          .timeout(30_000)
+          .emitWithAck('unsubscribe', { room })
+          .catch(() => undefined),
+      ),
+    );
     return {};
   },
 });

@@ -18,7 +18,8 @@ serve(
         const message = Buffer.from(piece);
         for (const client of server.clients) client.send(message, { binary: false });
         // It has back-pressure, as the product has.
-        while ([...server.clients].some(({ bufferedAmount }) => bufferedAmount > mostBuffered)) await new Promise(setImmediate);
+        while ([...server.clients].some(({ bufferedAmount }) => bufferedAmount > mostBuffered))
+          await new Promise(setImmediate);
       }
       return { pieces: seq };
     },

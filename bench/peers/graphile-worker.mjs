@@ -35,9 +35,21 @@ export async function producer(url, { connections }) {
 export async function work(url, handle, { concurrency }) {
   const pgPool = pool(url, 20);
   const preset = {
-    worker: { concurrentJobs: concurrency ?? 24, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0, pollInterval: 500 },
+    worker: {
+      concurrentJobs: concurrency ?? 24,
+      localQueue: { size: 500 },
+      completeJobBatchDelay: 0,
+      failJobBatchDelay: 0,
+      pollInterval: 500,
+    },
   };
-  await run({ preset, pgPool, logger: quiet, noHandleSignals: true, taskList: { bench: (payload) => handle(payload, pgPool) } });
+  await run({
+    preset,
+    pgPool,
+    logger: quiet,
+    noHandleSignals: true,
+    taskList: { bench: (payload) => handle(payload, pgPool) },
+  });
 }
 
 /** What was handed in (`added`) and is no longer there. */

@@ -7,7 +7,8 @@ const queue = 'bench';
 
 async function boss(url, max, extra = {}) {
   const made = new PgBoss({ connectionString: url, max, useListenNotify: true, ...extra });
-  made.on('error', (error) => console.error(`  pg-boss: ${error}`));
+  // 57P01: its database goes away when it has been measured.
+  made.on('error', (error) => error.code === '57P01' || console.error(`  pg-boss: ${error}`));
   await made.start();
   return made;
 }
@@ -22,7 +23,11 @@ export async function producer(url, { connections }) {
   const made = await boss(url, connections, { supervise: false, schedule: false, useListenNotify: false });
   return {
     one: (data) => made.send(queue, data),
-    many: (list) => made.insert(queue, list.map((data) => ({ data }))),
+    many: (list) =>
+      made.insert(
+        queue,
+        list.map((data) => ({ data })),
+      ),
     close: () => made.stop({ graceful: false }),
   };
 }
@@ -33,9 +38,12 @@ export async function work(url, handle, { concurrency }) {
   const options = concurrency
     ? { batchSize: concurrency, localConcurrency: 1 }
     : { batchSize: 500, localConcurrency: 2 };
-  await made.work(queue, { ...options, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 0.5 }, (jobs) =>
-    Promise.all(jobs.map(({ data }) => handle(data))).then(() => undefined),
+  await made.work(
+    queue,
+    { ...options, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 0.5 },
+    (jobs) => Promise.all(jobs.map(({ data }) => handle(data))).then(() => undefined),
   );
 }
 
-export const recorded = (database) => database.one(`select count(*) from pgboss.job where name = '${queue}' and state = 'completed'`).then(Number);
+export const recorded = (database) =>
+  database.one(`select count(*) from pgboss.job where name = '${queue}' and state = 'completed'`).then(Number);

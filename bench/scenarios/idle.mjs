@@ -27,15 +27,28 @@ export async function run(stage) {
       const cpu = rounded(((product.cpu() - before) / (performance.now() - began)) * 100_000);
       rounds.push({ cpu, ...memory(processes), processes: processes.length, load: load() });
       const { rss, pss } = rounds.at(-1);
-      console.log(`  round ${round + 1}: ${cpu} % of a core, ${rss} MB resident (${pss} MB with shared pages divided), ${processes.length} processes`);
+      console.log(
+        `  round ${round + 1}: ${cpu} % of a core, ${rss} MB resident (${pss} MB with shared pages divided), ${processes.length} processes`,
+      );
     }
   } finally {
     await product.stop();
   }
   const line = (key, title, wanted, of) =>
-    judged({ key: `idle/${key}`, title, lower: true, ...wanted, rounds: rounds.map((round) => ({ value: of(round), ...round })) });
+    judged({
+      key: `idle/${key}`,
+      title,
+      lower: true,
+      ...wanted,
+      rounds: rounds.map((round) => ({ value: of(round), ...round })),
+    });
   return [
     line('cpu', 'idle solo with one process a minute: CPU', { must: 1, unit: '% of a core' }, ({ cpu }) => cpu),
-    line('memory', 'idle solo: resident memory of all its processes', { must: 350, aim: 250, unit: 'MB' }, ({ rss }) => rss),
+    line(
+      'memory',
+      'idle solo: resident memory of all its processes',
+      { must: 350, aim: 250, unit: 'MB' },
+      ({ rss }) => rss,
+    ),
   ];
 }

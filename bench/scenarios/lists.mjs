@@ -11,7 +11,10 @@ const any = (list) => list[Math.floor(Math.random() * list.length)];
 async function compare({ small, big }, path, calls) {
   const times = { small: [], big: [] };
   for (let done = 0; done < calls; done += slice) {
-    for (const [name, product] of [['small', small], ['big', big]]) {
+    for (const [name, product] of [
+      ['small', small],
+      ['big', big],
+    ]) {
       for (let n = 0; n < slice; n++) {
         const began = performance.now();
         const { body } = await product.api.call('GET', path(product));
@@ -35,7 +38,9 @@ export async function run(stage) {
       const { rate } = await rebuild(stage, filled);
       await filled.database.query('vacuum analyze run_view');
       const product = await startProduct(stage, 'solo', { database: filled.database, client: { connections: 1 } });
-      const { rows } = await filled.database.query('select id, born from run_view tablesample system (10) order by random() limit 2000');
+      const { rows } = await filled.database.query(
+        'select id, born from run_view tablesample system (10) order by random() limit 2000',
+      );
       if (rows.length === 0) throw new Error('no rows were sampled');
       opened[name] = { ...product, ids: rows.map(({ id }) => id), births: rows.map(({ born }) => born) };
       console.log(`  ${runs} runs are there (rebuilt at ${rate} events/s)`);
@@ -50,14 +55,28 @@ export async function run(stage) {
     const contestants = Object.fromEntries(
       Object.entries(kinds).map(([kind, path]) => [kind, () => compare(opened, path, calls)]),
     );
-    const results = await alternate(stage, contestants, ({ small, big }) => `${median(small).toFixed(2)} -> ${median(big).toFixed(2)} ms`);
+    const results = await alternate(
+      stage,
+      contestants,
+      ({ small, big }) => `${median(small).toFixed(2)} -> ${median(big).toFixed(2)} ms`,
+    );
     return Object.keys(kinds).map((kind) =>
       judged({
-        ...{ key: `lists/${kind}`, title: `${kind} at ${sizes.big} runs against ${sizes.small}, p50 of HTTP`, lower: true, must: 1.3, aim: 1.1 },
+        ...{
+          key: `lists/${kind}`,
+          title: `${kind} at ${sizes.big} runs against ${sizes.small}, p50 of HTTP`,
+          lower: true,
+          must: 1.3,
+          aim: 1.1,
+        },
         rounds: results.map((round) => ({
           value: rounded(median(round[kind].big) / median(round[kind].small), 4),
           ...{ bigP50: rounded(median(round[kind].big)), smallP50: rounded(median(round[kind].small)) },
-          ...{ bigP99: rounded(quantile(round[kind].big, 0.99)), smallP99: rounded(quantile(round[kind].small, 0.99)), load: round.load },
+          ...{
+            bigP99: rounded(quantile(round[kind].big, 0.99)),
+            smallP99: rounded(quantile(round[kind].small, 0.99)),
+            load: round.load,
+          },
         })),
       }),
     );

@@ -14,12 +14,22 @@ export async function run(stage) {
         const result = await rebuild(stage, filled);
         const rows = Number(await filled.database.one('select count(*) from run_view'));
         const counted = Number(await filled.database.one('select sum(runs) from run_count'));
-        if (rows !== runs || counted !== runs) throw new Error(`run_view has ${rows} rows and run_count ${counted} runs, not ${runs}`);
+        if (rows !== runs || counted !== runs)
+          throw new Error(`run_view has ${rows} rows and run_count ${counted} runs, not ${runs}`);
         return result;
       },
     });
     const rounds = results.map(({ runledger, load }) => ({ value: runledger.rate, load }));
-    return [judged({ key: 'rebuild/run_view', title: `rebuild of run_view, ${runs * 3} events`, unit: 'events/s', must: 60_000, aim: 150_000, rounds })];
+    return [
+      judged({
+        key: 'rebuild/run_view',
+        title: `rebuild of run_view, ${runs * 3} events`,
+        unit: 'events/s',
+        must: 60_000,
+        aim: 150_000,
+        rounds,
+      }),
+    ];
   } finally {
     await filled.database.drop();
   }

@@ -24,13 +24,15 @@ async function main(): Promise<number> {
   const options = readFireOptions(process.argv.slice(2));
   const stopping = new AbortController();
   const cleanup = new Cleanup();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      stopping.abort();
-      console.log(`\n${signal}: ending everything that was started`);
-      void cleanup.run().then(() => process.exit(130));
-    });
-  }
+  const end = (why: string, code: number) => {
+    if (stopping.signal.aborted) return;
+    stopping.abort();
+    console.log(`\n${why}: ending everything that was started`);
+    void cleanup.run().then(() => process.exit(code));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(signal, 130));
+  // A mistake of the harness must not leave everything running; while it ends, whoever is in the middle of something fails.
+  process.on('uncaughtException', (error) => end(String(error.stack), 1));
   console.log(`Seed ${options.seed}`);
   await sweepFormer();
   const report = new Report();
@@ -42,6 +44,8 @@ async function main(): Promise<number> {
   } finally {
     await cleanup.run();
   }
+  // The signal that ended it says so itself.
+  if (stopping.signal.aborted) return new Promise<number>(() => undefined);
   report.print(options.seed);
   return report.failed === 0 ? 0 : 1;
 }

@@ -253,3 +253,27 @@ test('one slot gets past any number of fires that give way', async () => {
   expect(taken).toEqual([behind]);
   expect((await context.pool.query<{ n: number }>('select count(*)::int as n from queue')).rows).toEqual([{ n: 2 }]);
 });
+
+test.each(['queue', 'skip', 'allow'])('a claim reads what it takes, however many wait: %s', async (overlap) => {
+  await context.pool.query(`truncate queue;
+    insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work)
+    select gen_random_uuid(), gen_random_uuid(), 'ann', 5, now() - interval '1 s', '${overlap}', 1, 'c', '{}'
+    from generate_series(1, 20000)`);
+  await context.pool.query(`analyze queue; update executor_lease set until = now() + interval '1 hour'`);
+  const readBy = async (work: () => Promise<unknown>) => {
+    const count = async () => {
+      const text = `select pg_stat_force_next_flush(), pg_stat_clear_snapshot()`;
+      await context.pool.query(text);
+      const { rows } = await context.pool.query<{ n: string }>(
+        `select seq_tup_read + idx_tup_fetch as n from pg_stat_user_tables where relname = 'queue'`,
+      );
+      return Number(rows[0]!.n);
+    };
+    const before = await count();
+    await work();
+    return (await count()) - before;
+  };
+  await claim(16);
+  expect(await readBy(() => claim(16))).toBeLessThan(2_000);
+  await context.pool.query('truncate queue');
+});

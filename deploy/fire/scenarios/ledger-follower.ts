@@ -5,6 +5,9 @@ import { Follower, Ledger } from '#ledger';
 const pool = new pg.Pool({ connectionString: process.argv[2], max: 4 });
 pool.on('error', () => undefined);
 
+// Whoever started us is gone.
+process.on('disconnect', () => process.exit(1));
+
 new Follower(
   new Ledger(pool),
   {

@@ -43,7 +43,7 @@ async function write(dice: Dice): Promise<void> {
       const stream = dice.pick(hot);
       const order = append(stream, versions.get(stream) ?? 0, dice.between(1, 2));
       if (await send(order)) last = order;
-    } else if (roll < 0.43) await fail(fresh(dice));
+    } else if (roll < 0.404) await fail(fresh(dice));
     else {
       const order = fresh(dice);
       if (await send(order)) last = order;
@@ -78,6 +78,8 @@ async function fail(order: Append): Promise<void> {
   }
 }
 
+// Whoever started us is gone.
+process.on('disconnect', () => process.exit(1));
 await Promise.all(Array.from({ length: atOnce }, (_, n) => write(new Dice(Number(seed) * 1_000 + n))));
 await ledger.drained();
 await pool.end();

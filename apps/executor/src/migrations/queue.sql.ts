@@ -28,7 +28,9 @@ create table queue (
   correlation text not null,
   work json not null
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
-create index queue_ready on queue (weight, priority desc, ready_at, run_id) where not running;
+-- One for each kind of place, in the order of the claim: it reads as many rows as it takes, however many wait.
+create index queue_heavy on queue (priority desc, ready_at, run_id) where not running and weight > 0;
+create index queue_light on queue (priority desc, ready_at, run_id) where not running and weight = 0;
 create index queue_running on queue (executor) where running;
 create index queue_process on queue (process_id) where attempt > 0 and process_id is not null;
 create index queue_superseding on queue (process_id) where not running and overlap = 'cancel-previous';
@@ -70,7 +72,10 @@ $$;
 -- rows: [{executor, slots, light}]: free slots for runs that weigh, and how many that weigh nothing may come along.
 -- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, fenced}; more: as many were looked at as
 -- were asked for, so others may be ready. A process is taken by a run that has begun and not ended: it runs, or waits for its retry.
-create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql as $$
+create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql
+-- The plan is made when the table may still be empty, and kept: it must be the one for a long queue.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+as $$
 declare
   asked record;
   lessor record;
@@ -83,15 +88,17 @@ begin
   select l.server, l.until > call_at as holds into lessor from executor_lease l where l.executor = asked.executor;
   if lessor.holds is distinct from true then return json_build_object('fenced', true); end if;
 
-  with candidates as materialized (
+  with busy as materialized (
+    select o.process_id from queue o where o.attempt > 0 and o.process_id is not null
+  ), candidates as materialized (
     (select q.* from queue q where not q.running and q.weight = 0 and q.ready_at <= call_at
-      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0
-        or not exists (select from queue o where o.attempt > 0 and o.process_id = q.process_id))
+      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0 or q.process_id is null
+        or q.process_id not in (select b.process_id from busy b))
       order by q.priority desc, q.ready_at, q.run_id limit asked.light)
     union all
     (select q.* from queue q where not q.running and q.weight > 0 and q.ready_at <= call_at
-      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0
-        or not exists (select from queue o where o.attempt > 0 and o.process_id = q.process_id))
+      and (q.overlap not in ('queue', 'cancel-previous') or q.attempt > 0 or q.process_id is null
+        or q.process_id not in (select b.process_id from busy b))
       order by q.priority desc, q.ready_at, q.run_id limit asked.slots)
   ), judged as materialized (
     select c.*, case when c.overlap <> 'allow' and c.attempt = 0 and c.process_id is not null then
