@@ -3,6 +3,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { Caller } from './caller.js';
 import { BearerStrategy, CookieStrategy, PublicKeys } from './credentials.js';
 import { PolicyGuard } from './guard.js';
+import { Drain } from './drain.js';
 import { EventFeed } from './live/event-feed.js';
 import { OutputFeeds } from './live/output-feeds.js';
 import { Live } from './live.js';
@@ -40,6 +41,7 @@ import { TokenCheck } from './token-check.js';
     EventFeed,
     OutputFeeds,
     Live,
+    Drain,
     { provide: APP_GUARD, useClass: PolicyGuard },
   ],
 })

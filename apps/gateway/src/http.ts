@@ -13,6 +13,7 @@ import { Caller } from './caller.js';
 import { answerClientError } from './client-error.js';
 import { readBodies } from './json-body.js';
 import { Live } from './live.js';
+import { Drain } from './drain.js';
 import { describeApi } from './openapi.js';
 import { HttpRefusal, pathOf, RefusalFilter, surfaceOf } from './refusals.js';
 import { routes } from './route.js';
@@ -66,13 +67,16 @@ export async function listen(app: NestFastifyApplication, { config, log }: Conte
   await app.init();
   await app.startAllMicroservices();
   const live = app.get(Live);
+  const drain = app.get(Drain);
   const [first, ...more] = config.PORT;
-  live.attach(app.getHttpServer());
-  await app.listen(first!, config.HOST);
   const handler = app.getHttpServer().listeners('request')[0] as RequestListener;
+  live.attach(app.getHttpServer());
+  drain.add(app.getHttpServer());
+  await app.listen(first!, config.HOST);
   for (const port of more) {
     const server = createServer(handler).on('clientError', answerClientError);
     live.attach(server);
+    drain.add(server);
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, config.HOST, resolve));
     app.getHttpServer().once('close', () => server.close());
   }
