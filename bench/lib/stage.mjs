@@ -41,7 +41,7 @@ export class Stage {
       if (this.closed) return;
       // Immediate: its data goes with it.
       process.kill(server.pid, 'SIGQUIT');
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     });
   }
 

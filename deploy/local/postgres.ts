@@ -181,10 +181,18 @@ async function answers(password: string, port: number): Promise<boolean> {
 }
 
 async function createDatabase(password: string, port: number): Promise<void> {
-  await withClient(urlOf(password, port, 'postgres'), async (client) => {
-    const { rowCount } = await client.query(`select 1 from pg_database where datname = 'runledger'`);
-    if (rowCount === 0) await client.query('create database runledger');
-  });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withClient(urlOf(password, port, 'postgres'), async (client) => {
+        const { rowCount } = await client.query(`select 1 from pg_database where datname = 'runledger'`);
+        if (rowCount === 0) await client.query('create database runledger');
+      });
+    } catch (error) {
+      // On a busy machine a connection may time out just after the server has said that it is ready.
+      if (attempt === 5) throw error;
+      await sleep(500);
+    }
+  }
 }
 
 async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {

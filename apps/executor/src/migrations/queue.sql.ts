@@ -110,11 +110,12 @@ begin
   ), taken as (
     update queue q set running = true, executor = asked.executor, epoch = nextval('run_epoch'),
       attempt = q.attempt + 1, version = q.version + 1
-    from judged j where q.run_id = j.run_id and j.rival is null
+    -- An array, not a join: a plan made while the queue was empty would scan the candidates once for each row of it.
+    where q.run_id = any (array(select j.run_id from judged j where j.rival is null))
     returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation
   ), skipped as (
-    delete from queue q using judged j where q.run_id = j.run_id and j.rival is not null and j.overlap = 'skip'
-    returning q.run_id, q.correlation, j.rival
+    delete from queue q where q.run_id = any (array(select j.run_id from judged j where j.rival is not null and j.overlap = 'skip'))
+    returning q.run_id, q.correlation, (select j.rival from judged j where j.run_id = q.run_id) as rival
   ), events as (
     select 'run-' || t.run_id as stream, 'RunStarted' as type, t.correlation, json_build_object('attempt', t.attempt,
       'epoch', t.epoch::text, 'executor', asked.executor, 'server', lessor.server, 'at', run_stamp(call_at)) as data

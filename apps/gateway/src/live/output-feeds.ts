@@ -22,8 +22,22 @@ interface Watcher {
   gone: boolean;
 }
 
+interface Feed {
+  watchers: Set<Watcher>;
+  stop: () => void;
+  timer: NodeJS.Timeout;
+  /** How often something stored was rung. */
+  bells: number;
+}
+
+interface Page {
+  pieces: LiveOutput[];
+  more: boolean;
+}
+
 const pageBytes = 64 * 1024;
-const mostBuffered = 1_048_576;
+/** Fifty slow watchers may hold this each. */
+const mostBuffered = 256 * 1024;
 const look = 100;
 /** The bell of a last piece may be lost, and no later one shows the gap: a quiet watcher is read to this often. */
 const quiet = 2_000;
@@ -36,7 +50,8 @@ const isAfter = (a: Place, b: Place) => a.attempt > b.attempt || (a.attempt === 
  */
 @Injectable()
 export class OutputFeeds {
-  private readonly runs = new Map<string, { watchers: Set<Watcher>; stop: () => void; timer: NodeJS.Timeout }>();
+  private readonly runs = new Map<string, Feed>();
+  private readonly pages = new Map<string, Promise<Page>>();
 
   constructor(private readonly context: Context) {}
 
@@ -46,7 +61,7 @@ export class OutputFeeds {
     if (!feed) {
       const stop = this.context.bus.listen(bells.output, (pieces) => this.rung(run, pieces), run);
       const timer = setInterval(() => this.look(run), look);
-      this.runs.set(run, (feed = { watchers: new Set(), stop, timer }));
+      this.runs.set(run, (feed = { watchers: new Set(), stop, timer, bells: 0 }));
     }
     feed.watchers.add(watcher);
     void this.readTo(run, watcher);
@@ -64,6 +79,8 @@ export class OutputFeeds {
   }
 
   private rung(run: string, pieces: LiveOutput[]): void {
+    const feed = this.runs.get(run);
+    if (feed && pieces.some(({ live }) => !live)) feed.bells++;
     for (const piece of pieces) {
       for (const watcher of this.runs.get(run)?.watchers ?? []) this.offer(run, watcher, piece);
     }
@@ -100,6 +117,19 @@ export class OutputFeeds {
     }
   }
 
+  /** Watchers at one place share its read: fifty newcomers cost the store and the bus what one does. Never one older than a bell. */
+  private page(run: string, after: Place): Promise<Page> {
+    const key = `${run} ${this.runs.get(run)?.bells} ${after.attempt} ${after.seq}`;
+    const underWay = this.pages.get(key);
+    if (underWay) return underWay;
+    const page = this.context.bus
+      .send(subjects.readOutput, { run, after, limit: pageBytes }, meta())
+      .then(({ chunks, more }) => ({ pieces: chunks.map((chunk) => asPiece(run, chunk)), more }))
+      .finally(() => this.pages.delete(key));
+    this.pages.set(key, page);
+    return page;
+  }
+
   private async readTo(run: string, watcher: Watcher): Promise<void> {
     watcher.again = true;
     if (watcher.reading || watcher.gone) return;
@@ -108,14 +138,10 @@ export class OutputFeeds {
     try {
       for (let more = true; more && !watcher.gone && buffered(watcher.socket) <= mostBuffered;) {
         watcher.again = false;
-        const answer = await this.context.bus.send(
-          subjects.readOutput,
-          { run, after: watcher.at, limit: pageBytes },
-          meta(),
-        );
+        const answer = await this.page(run, watcher.at);
         watcher.since = performance.now();
         if (watcher.gone) return;
-        for (const chunk of answer.chunks) this.tell(watcher, asPiece(run, chunk));
+        for (const piece of answer.pieces) this.tell(watcher, piece);
         more = answer.more || watcher.again;
         watcher.live = !more;
       }
