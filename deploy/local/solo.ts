@@ -1,11 +1,14 @@
 /** `npm start`: all five services in this process, PostgreSQL beside it, the bus in-process unless `NATS_URL` is set. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { filesIn, takeDataDir } from './data-dir.js';
 import { readEnvironment } from './environment.js';
 import { onStopSignal } from './stop-signal.js';
 import { Supervisor } from './supervise.js';
 import { startPostgres } from './postgres.js';
+
+const stopWithin = 28_000;
 
 async function main(): Promise<void> {
   const environment = readEnvironment();
@@ -31,7 +34,8 @@ async function main(): Promise<void> {
   })();
   const stop = async () => {
     await started.catch(() => undefined);
-    await stopServices();
+    const stopped = stopServices().catch((error: Error) => console.error(`Stopping failed: ${error.message}`));
+    await Promise.race([stopped, cutOff()]);
     const clean = await supervisor.stop();
     lock.release();
     return clean ? 0 : 1;
@@ -42,6 +46,12 @@ async function main(): Promise<void> {
     await stop();
     process.exit(1);
   });
+}
+
+/** What hangs while stopping must not keep the database running for ever. */
+async function cutOff(): Promise<void> {
+  await sleep(stopWithin, undefined, { ref: false });
+  console.error('Some services did not stop in time.');
 }
 
 async function startDatabase(supervisor: Supervisor, dataDir: string): Promise<string> {

@@ -107,7 +107,9 @@ export class Flusher {
     let size = 0;
     for (const entry of this.waiting) {
       const stream = entry.append?.stream;
-      const free = stream === undefined || !this.flying.has(stream);
+      const needs = entry.append?.requires ?? [];
+      const free =
+        (stream === undefined || !this.flying.has(stream)) && !needs.some((need) => this.flying.has(need.stream));
       const fits = free && taken.length < Math.min(most, mostAppends) && size < mostCharacters;
       (fits ? taken : left).push(entry);
       if (!fits) continue;
