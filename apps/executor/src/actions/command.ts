@@ -31,6 +31,7 @@ function told({ claimed: { run, attempt, work } }: Attempt): Record<string, stri
 }
 
 async function isUnder(dir: string, roots: string[]): Promise<boolean> {
+  if (!path.isAbsolute(dir)) return false;
   const [real, ...tops] = await Promise.all(
     [dir, ...roots].map((each) => realpath(each).catch(() => path.resolve(each))),
   );

@@ -202,8 +202,9 @@ export class JobsController {
   private checkDirectory(dir: string | undefined): void {
     const roots = this.context.config.RUNLEDGER_ALLOWED_ROOTS;
     if (dir === undefined || roots.length === 0) return;
-    const real = path.resolve(dir);
-    if (roots.some((root) => real === root || real.startsWith(`${root.replace(/\/$/, '')}/`))) return;
+    // A relative one would mean the folder that this process happens to stand in.
+    const real = path.isAbsolute(dir) ? path.resolve(dir) : null;
+    if (real && roots.some((root) => real === root || real.startsWith(`${root.replace(/\/$/, '')}/`))) return;
     throw new Refusal('rejected', 'OUTSIDE_ROOTS', 'Working directory outside allowed paths');
   }
 }
