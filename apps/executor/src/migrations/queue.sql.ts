@@ -110,7 +110,7 @@ begin
   ), taken as (
     update queue q set running = true, executor = asked.executor, epoch = nextval('run_epoch'),
       attempt = q.attempt + 1, version = q.version + 1
-    -- An array, not a join: a plan made while the queue was empty would scan the candidates once for each row of it.
+    -- An array, so that the rows are found by their key whatever number of candidates the planner expected.
     where q.run_id = any (array(select j.run_id from judged j where j.rival is null))
     returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation
   ), skipped as (
