@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type Outcome, type OutputSummary, type Run } from '#domain';
-import { type Work } from '#admission';
+import { weightOf, type Work } from '#admission';
 import { type StartOrder } from './launcher/protocol.js';
 
 /** What the claim answers for each run that it took. */
@@ -55,7 +55,7 @@ export class Attempt {
   }
 
   get weighs(): boolean {
-    return this.claimed.work.action.kind !== 'noop';
+    return weightOf(this.claimed.work.action) > 0;
   }
 
   /** What the decider would fold from the stream if nobody else had written to it. */

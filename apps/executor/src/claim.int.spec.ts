@@ -57,11 +57,35 @@ test('by priority, then by age, and no more than there are slots', async () => {
   const high = await request(context, { ...work, policies: { priority: 9 } });
   for (const expected of [[high, first], [second], [low]]) {
     const answer = await claim(expected.length);
-    expect(ids(answer)).toHaveLength(expected.length);
-    expect(new Set(ids(answer))).toEqual(new Set(expected));
+    expect(ids(answer)).toEqual(expected);
     await finishAll(answer);
   }
   expect(await claim(5)).toEqual({});
+});
+
+test('what one claim takes is started in the order of the claim: the answer and the ledger say the same', async () => {
+  const asked: { run: string; priority: number; weight: number }[] = [];
+  for (const [priority, weight] of [
+    [1, 1],
+    [5, 0],
+    [9, 1],
+    [0, 0],
+    [9, 0],
+    [5, 1],
+    [10, 1],
+  ] as const) {
+    const run = await request(context, { ...(weight > 0 ? work : {}), policies: { priority } });
+    asked.push({ run, priority, weight });
+  }
+  const expected = [...asked].sort((a, b) => b.priority - a.priority).map(({ run }) => run);
+  const answer = await claim(4, 3);
+  expect(ids(answer)).toEqual(expected);
+  const { rows } = await context.pool.query<{ stream: string }>(
+    `select stream from event where type = 'RunStarted' and stream = any($1) order by event.position`,
+    [expected.map((id) => `run-${id}`)],
+  );
+  expect(rows.map(({ stream }) => stream)).toEqual(expected.map((id) => `run-${id}`));
+  await finishAll(answer);
 });
 
 test('what weighs nothing takes no slot, and what weighs takes no light place', async () => {

@@ -29,7 +29,7 @@ export class Claimer {
   constructor(
     private readonly ledger: Ledger,
     private readonly executor: () => string,
-    private readonly room: () => Room,
+    private readonly free: () => Room,
     private readonly on: { claimed: (runs: Claimed[]) => void; fenced: () => void; trouble: (error: unknown) => void },
   ) {
     this.timer = setInterval(() => this.poke(), poll);
@@ -41,7 +41,7 @@ export class Claimer {
       this.again = true;
       return;
     }
-    const { slots, light } = this.room();
+    const { slots, light } = this.free();
     if (slots <= 0 && light <= 0) return;
     this.underWay = this.claim(Math.max(slots, 0), Math.max(light, 0));
   }
@@ -55,6 +55,11 @@ export class Claimer {
   /** A claim is under way: what the database says that we hold may be news to us. */
   get busy(): boolean {
     return this.underWay !== null;
+  }
+
+  /** Whether one more that weighs nothing may be begun. */
+  get room(): boolean {
+    return !this.stopped && this.free().light > 0;
   }
 
   /** Claims no more; what is being claimed arrives first. */

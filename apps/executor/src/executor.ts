@@ -2,8 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells, type Flushed } from '#bus';
-import { newId } from '#domain';
-import { Rescuer } from '#admission';
+import { newId, type Meta, type RunEvent } from '#domain';
+import { type Handled } from '#ledger';
+import { Rescuer, type Born } from '#admission';
 import { Context } from '#service';
 import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
@@ -12,6 +13,7 @@ import { type LauncherClient } from './launcher/launcher-client.js';
 import { LauncherLink } from './launcher-link.js';
 import { Lease, type Held } from './lease.js';
 import { OutputStore } from './output-store.js';
+import { Starter } from './starter.js';
 import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
@@ -36,6 +38,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   private link: LauncherLink;
   private claimer: Claimer;
   private superseder: Superseder;
+  private readonly starter: Starter;
   private former: string | null = null;
   private meeting = false;
   private renewing = false;
@@ -53,6 +56,11 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
       freed: () => this.claimer.poke(),
       retry: (dueAt) => this.claimer.pokeAt(dueAt),
     });
+    this.starter = new Starter(
+      ledger,
+      () => (this.claimer.room ? this.lease : null),
+      (run) => this.supervisor.begin(run),
+    );
     this.rescuer = new Rescuer(ledger, (run, reason) => context.log.warn({ run, reason }, 'run lost'));
   }
 
@@ -79,6 +87,11 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   /** A claim ordered in the turn of a run's birth goes out in the same flush. */
   poke(): void {
     this.claimer.poke();
+  }
+
+  /** A run that waits for nobody, begun with its birth; `null` when it must queue like any other. */
+  startNow(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent> | null> {
+    return this.starter.start(id, born, meta);
   }
 
   /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */
@@ -250,7 +263,8 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
         this.supervisor.kill(attempt, 'fenced');
     }
     const known = new Set(this.supervisor.all().map(({ claimed: { run, epoch } }) => `${run}/${epoch}`));
-    const unheard = held.filter(({ run, epoch }) => !known.has(`${run}/${epoch}`)).map(({ epoch }) => epoch);
+    const news = ({ run, epoch }: Held) => !known.has(`${run}/${epoch}`) && !this.starter.isStarting(epoch);
+    const unheard = held.filter(news).map(({ epoch }) => epoch);
     if (unheard.length === 0 || this.claimer.busy || this.meeting) return;
     for (const claimed of await claimedUnheard(this.context.pool, this.lease.executor, unheard)) {
       this.supervisor.begin(claimed);

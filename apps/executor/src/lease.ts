@@ -14,7 +14,7 @@ export class Lease {
   constructor(
     private readonly pool: Pool,
     readonly executor: string,
-    private readonly server: string,
+    readonly server: string,
   ) {}
 
   async take(): Promise<void> {

@@ -1,7 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type OnOne, type Request, type RequestRun } from '#bus';
-import { type RunEvent } from '#domain';
-import { admit, report } from '#admission';
+import { type Meta, type RunEvent } from '#domain';
+import { admit, report, type Born } from '#admission';
+import { type Handled } from '#ledger';
 import { Context, metaOf } from '#service';
 import { Executor } from './executor.js';
 import { readOutput, type OutputQuestion } from './output-store.js';
@@ -20,11 +21,15 @@ export class RunController {
     const meta = metaOf(call);
     const number = await ledger.number('run');
     const born = { ...asked, number, owner: meta.actor, batch: null, scheduledFor: null };
-    const done = admit(ledger, id, born, meta);
-    this.executor.poke();
-    const handled = await done;
+    const handled = (await this.executor.startNow(id, born, meta)) ?? (await this.queue(id, born, meta));
     log.debug({ run: id, position: handled.position }, 'run requested');
     return handled;
+  }
+
+  private queue(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
+    const done = admit(this.context.ledger, id, born, meta);
+    this.executor.poke();
+    return done;
   }
 
   @Answers(subjects.cancelRun)

@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import cookie from '@fastify/cookie';
-import helmet from '@fastify/helmet';
 import { type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { securityHeaders } from './security-headers.js';
 import { correlation } from '#bus';
 import { isId, newId, Refusal } from '#domain';
 import { nestLogger, type Context } from '#service';
@@ -45,10 +45,6 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
   refuseOpenRoutes(fastify);
   readBodies(fastify);
   await app.register(cookie as never);
-  await app.register(
-    helmet as never,
-    { contentSecurityPolicy: csp, strictTransportSecurity: config.production } as never,
-  );
   if (config.RUNLEDGER_ALLOWED_ORIGINS.length > 0) {
     const origin = config.RUNLEDGER_ALLOWED_ORIGINS;
     app.enableCors({ origin, credentials: true, exposedHeaders, methods: [...methods] });
@@ -91,23 +87,10 @@ const exposedHeaders = [
   'X-Correlation-Id',
 ];
 
-/** Swagger's page brings its own inline start; nothing else does. */
-const csp = {
-  directives: {
-    defaultSrc: ["'self'"],
-    scriptSrc: ["'self'", "'unsafe-inline'"],
-    styleSrc: ["'self'", "'unsafe-inline'"],
-    imgSrc: ["'self'", 'data:'],
-    connectSrc: ["'self'", 'ws:', 'wss:'],
-    objectSrc: ["'none'"],
-    frameAncestors: ["'none'"],
-    upgradeInsecureRequests: null,
-  },
-};
-
-function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { metrics, log }: Context): void {
+function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { config, metrics, log }: Context): void {
+  const secure = securityHeaders(config.production);
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.header('x-correlation-id', request.id);
+    void reply.headers(secure).header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
   fastify.addHook('onSend', async (request, reply) => {

@@ -7,6 +7,7 @@ import {
   type Overlap,
   type RunEvent,
   type RunEventOf,
+  type Start,
 } from '#domain';
 import { handle, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
 
@@ -23,18 +24,19 @@ export interface Work {
   owner: string;
 }
 
-/** The queue row of a run that has just been requested. */
-function queued(runId: string, birth: Birth, meta: Meta): Alongside {
-  const { name, number, action, policies, process, scheduledFor, owner, priority } = birth;
-  const work: Work = {
-    name,
-    number,
-    action,
-    policies,
-    scheduledFor,
-    owner,
+export function workOf({ name, number, action, policies, process, scheduledFor, owner }: Birth): Work {
+  return {
+    ...{ name, number, action, policies, scheduledFor, owner },
     process: process && { id: process.id, name: process.name },
   };
+}
+
+/** How many of an executor's slots it takes. */
+export const weightOf = ({ kind }: Action): number => (kind === 'noop' ? 0 : 1);
+
+/** The queue row of a run that has just been requested, and perhaps started by the same order. */
+function queued(runId: string, birth: Birth, meta: Meta, start?: Start): Alongside {
+  const { action, process, scheduledFor, owner, priority } = birth;
   const row = {
     run: runId,
     process: process?.id ?? null,
@@ -42,9 +44,10 @@ function queued(runId: string, birth: Birth, meta: Meta): Alongside {
     priority,
     readyAt: scheduledFor && readyAt(runId, birth),
     overlap: overlapOf(birth),
-    weight: action.kind === 'noop' ? 0 : 1,
+    weight: weightOf(action),
     correlation: meta.correlationId,
-    work,
+    work: workOf(birth),
+    ...(start ? { executor: start.executor, epoch: start.epoch } : {}),
   };
   return { queue_add: [row] };
 }
@@ -53,14 +56,31 @@ export type Born = Omit<Birth, 'requestedAt' | 'priority'>;
 
 const priorityOf = ({ policies }: Born) => policies.priority ?? defaultPriority;
 
-/** A run asked for by hand: repeats of the order answer the first one's events. */
-export function admit(ledger: Ledger, runId: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
-  const command = { type: 'RequestRun' as const, meta, data: { ...born, priority: priorityOf(born) } };
-  return handle(ledger, run, runId, command, {
-    creating: true,
-    alongside: ([event]) => (event?.type === 'RunRequested' ? queued(runId, event.data, meta) : {}),
-  });
+/**
+ * A run asked for by hand: repeats of the order answer the first one's events. With `start` the asker holds it from its
+ * birth; that fails with `isLeaseGone` when the asker's lease has run out.
+ */
+export function admit(
+  ledger: Ledger,
+  runId: string,
+  born: Born,
+  meta: Meta,
+  start?: Start,
+): Promise<Handled<RunEvent>> {
+  const data = { ...born, priority: priorityOf(born), ...(start ? { start } : {}) };
+  return handle(
+    ledger,
+    run,
+    runId,
+    { type: 'RequestRun' as const, meta, data },
+    {
+      creating: true,
+      alongside: ([event]) => (event?.type === 'RunRequested' ? queued(runId, event.data, meta, start) : {}),
+    },
+  );
 }
+
+export const isLeaseGone = (error: unknown): boolean => (error as { code?: unknown }).code === 'P0LSE';
 
 /** A run's birth as one append, for whoever makes many or ties conditions to them: the clock, a batch, a workflow. */
 export function birth(runId: string, born: Born, meta: Meta): Append {

@@ -2,7 +2,7 @@ import { type CustomTransportStrategy } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
 import { Calls } from './calls.js';
 import { BusClient } from './client.js';
-import { isLarge, largestMessage, Malformed, parse } from './envelope.js';
+import { isLarge, largestMessage, Malformed, parseBell } from './envelope.js';
 import { InProcessExchange, InProcessWire } from './in-process.js';
 import { NatsWire } from './nats.js';
 import { type BusCounts, type BusOptions, type BusPorts, portsOf } from './options.js';
@@ -80,7 +80,7 @@ export class Bus {
   listen<T>(bell: Bell<T>, handler: (data: T) => void | Promise<void>, suffix?: string): () => void {
     const hear = async (text: string) => {
       try {
-        await handler(parse(text) as T);
+        await handler(parseBell(text) as T);
       } catch (error) {
         this.bellFailed(error, bell.name);
       }

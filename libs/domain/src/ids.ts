@@ -1,10 +1,27 @@
-import { hash } from 'node:crypto';
+import { hash, randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
 
 const space = '6f1d2c1e-93d4-5c63-9a53-0d5b7a7f6a11';
 
-/** A time-ordered id for something new. */
-export const newId = (): string => v7();
+/** Random bytes for 256 ids at once: asking the system for each would cost more than the id. */
+const noise = new Uint8Array(16 * 256);
+let used = noise.length;
+let newest = { msecs: 0, seq: 0 };
+
+/** A time-ordered id for something new (UUID version 7): later ids of one process are greater, within a millisecond too. */
+export function newId(): string {
+  if (used === noise.length) {
+    randomFillSync(noise);
+    used = 0;
+  }
+  const random = noise.subarray(used, (used += 16));
+  const now = Date.now();
+  newest =
+    now > newest.msecs
+      ? { msecs: now, seq: ((random[6]! & 0x7f) << 24) | (random[7]! << 16) | (random[8]! << 8) | random[9]! }
+      : { msecs: newest.msecs, seq: newest.seq + 1 };
+  return v7({ random, ...newest });
+}
 
 /** The same words give the same id, everywhere and for ever. */
 export const derivedId = (...words: string[]): string => named(words.join('\n'));

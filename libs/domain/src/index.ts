@@ -16,7 +16,16 @@ export {
   retryDelayAfter,
   timeoutOf,
 } from './policies.js';
-export { type Outcome, type Run, type RunCommand, type RunStatus, isOver, run, runStatuses } from './run/run.js';
+export {
+  type Outcome,
+  type Run,
+  type RunCommand,
+  type RunStatus,
+  type Start,
+  isOver,
+  run,
+  runStatuses,
+} from './run/run.js';
 export {
   type OutputSummary,
   type RunEvent,

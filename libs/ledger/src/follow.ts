@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PoolClient } from 'pg';
 import { isStoreAway, type Ledger } from './ledger.js';
-import { categoryOf, type Projection, type Target } from './projection.js';
+import { type Projection, type Target } from './projection.js';
 import { type StoredEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
 
@@ -108,27 +108,26 @@ export class Follower {
 
   /** Applies one batch; true when there is probably more. */
   private async step(): Promise<boolean> {
-    const events = await this.ledger.readFrom(this.at, this.options.batch);
-    if (events.length > 0) await this.applyAll(events);
-    return !this.loaded || events.length === this.options.batch;
-  }
-
-  private wants(stream: string): boolean {
-    return this.projection.categories.includes(categoryOf(stream)) && !this.parked.has(stream);
+    const { events, to, full } = await this.ledger.readCategories(
+      this.projection.categories,
+      this.at,
+      this.options.batch,
+    );
+    if (to > this.at) await this.applyAll(events, to);
+    return !this.loaded || full;
   }
 
   /** Halves what cannot be applied, until the poison event stands alone. */
-  private async applyAll(events: StoredEvent[]): Promise<void> {
-    const mine = events.filter(({ stream }) => this.wants(stream));
-    const to = BigInt(events.at(-1)!.position);
+  private async applyAll(events: StoredEvent[], to: bigint): Promise<void> {
+    const mine = events.filter(({ stream }) => !this.parked.has(stream));
     try {
       await this.applied(mine, to);
     } catch (error) {
       if (isStoreAway(error) || mine.length === 0) throw error;
       if (mine.length === 1) return this.tryAgain(mine[0]!, to);
-      const half = events.length >> 1;
-      await this.applyAll(events.slice(0, half));
-      if (this.loaded) await this.applyAll(events.slice(half));
+      const half = mine.slice(0, mine.length >> 1);
+      await this.applyAll(half, BigInt(half.at(-1)!.position));
+      if (this.loaded) await this.applyAll(mine.slice(half.length), to);
     }
   }
 

@@ -58,6 +58,27 @@ export class Ledger {
     return rows.map((row) => stored(row, this.lifts));
   }
 
+  /**
+   * The next `limit` events after a position, of which only those of these stream categories are brought along; `to` is the
+   * last one looked at (`after` when there was none), `full` whether there were as many.
+   */
+  async readCategories(
+    categories: readonly string[],
+    after: string | bigint,
+    limit: number,
+  ): Promise<{ events: StoredEvent[]; to: bigint; full: boolean }> {
+    const values = [String(after), limit, categories];
+    const { rows } = await this.pool.query<EventColumns & { upto: string }>({
+      name: 'ledger-categories',
+      text: page,
+      values,
+    });
+    const to = BigInt(rows[0]!.upto);
+    // With nothing of these categories there is one row, which says how far was looked.
+    const found = rows[0]!.position === null ? [] : rows;
+    return { events: found.map((row) => stored(row, this.lifts)), to, full: to - BigInt(after) === BigInt(limit) };
+  }
+
   /** The newest position, `0` for an empty ledger. */
   async head(): Promise<string> {
     const { rows } = await this.pool.query<{ last: string }>('select last from block order by first desc limit 1');
@@ -95,6 +116,14 @@ export class Ledger {
     return found;
   }
 }
+
+/** Positions are dense, so a page's end is known before its events are read. */
+const page = `with page as materialized (
+    select greatest($1, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0))) as upto
+  )
+  select page.upto::text, ${columns} from page
+  left join event on position > $1 and position <= page.upto and split_part(stream, '-', 1) = any($3)
+  order by event.position`;
 
 const ignore = () => {};
 

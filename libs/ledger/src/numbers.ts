@@ -1,7 +1,7 @@
 import { type Pool } from 'pg';
 
 /** How many numbers one visit to the sequence brings; the sequences are made with these increments. */
-const blocks = { process: 10, run: 100, user: 10 } as const;
+const blocks = { process: 10, run: 100, epoch: 1_000, user: 10 } as const;
 export type Numbered = keyof typeof blocks;
 
 /** Hands out integers from blocks of a sequence: no visit to the database for most of them. */

@@ -17,5 +17,3 @@ export interface Projection {
   /** Applies a batch, oldest first, with a few set-based statements. Must be deterministic. */
   apply(target: Target, events: StoredEvent[]): Promise<void>;
 }
-
-export const categoryOf = (stream: string): string => stream.slice(0, stream.indexOf('-'));

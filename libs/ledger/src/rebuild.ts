@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ClientBase, type Pool, type PoolClient } from 'pg';
 import { type Ledger } from './ledger.js';
-import { categoryOf, type Projection } from './projection.js';
+import { type Projection } from './projection.js';
 import { exchange, makeShadow, shadowOf } from './shadow.js';
 import { type StoredEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
@@ -26,8 +26,11 @@ export async function rebuild(
 ): Promise<bigint> {
   const guard = await takeGuard(ledger.pool, projection.name);
   try {
-    for (const table of projection.tables) await makeShadow(guard.client, table);
-    let reached = 0n;
+    const indexes: string[] = [];
+    for (const table of projection.tables) indexes.push(...(await makeShadow(guard.client, table)));
+    let reached = await fill(ledger, projection, 0n, batch, guard, onProgress);
+    await guard.client.query(`set maintenance_work_mem = '128MB'`);
+    for (const index of indexes) await guard.client.query(index);
     for (let attempt = 1; ; attempt++) {
       reached = await fill(ledger, projection, reached, batch, guard, onProgress);
       try {
@@ -84,13 +87,12 @@ async function fill(
 ): Promise<bigint> {
   let at = from;
   let head = BigInt(await ledger.head());
-  let next = ledger.readFrom(at, batch);
+  let next = ledger.readCategories(projection.categories, at, batch);
   for (;;) {
-    const events = await next;
-    const last = events.at(-1);
-    if (!last) return at;
-    at = BigInt(last.position);
-    next = ledger.readFrom(at, batch);
+    const { events, to, full } = await next;
+    if (to === at) return at;
+    at = to;
+    next = ledger.readCategories(projection.categories, at, batch);
     next.catch(() => {});
     guard.check();
     await inTransaction(ledger.pool, async (client) => {
@@ -100,13 +102,12 @@ async function fill(
     });
     if (at > head) head = at;
     onProgress(at, head);
-    if (events.length < batch) return at;
+    if (!full) return at;
   }
 }
 
 async function applyTo(client: ClientBase, projection: Projection, events: StoredEvent[]): Promise<void> {
-  const mine = events.filter(({ stream }) => projection.categories.includes(categoryOf(stream)));
-  if (mine.length > 0) await projection.apply({ client, table: shadowOf }, mine);
+  if (events.length > 0) await projection.apply({ client, table: shadowOf }, events);
 }
 
 /** Holds the live checkpoint, catches up to it and changes the names, all in one transaction. */
@@ -127,9 +128,9 @@ async function swap(
     let at = from;
     while (at < live) {
       const room = live - at < BigInt(batch) ? Number(live - at) : batch;
-      const events = await ledger.readFrom(at, room);
+      const { events, to } = await ledger.readCategories(projection.categories, at, room);
       await applyTo(client, projection, events);
-      at = BigInt(events.at(-1)!.position);
+      at = to;
     }
     guard.check();
     for (const table of tables) await exchange(client, table);

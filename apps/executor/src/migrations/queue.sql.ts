@@ -9,8 +9,6 @@ create table executor_lease (
   until timestamptz not null
 );
 
-create sequence run_epoch;
-
 create table queue (
   run_id uuid primary key,
   process_id uuid,
@@ -35,14 +33,28 @@ create index queue_running on queue (executor) where running;
 create index queue_process on queue (process_id) where attempt > 0 and process_id is not null;
 create index queue_superseding on queue (process_id) where not running and overlap = 'cancel-previous';
 
-create function queue_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work)
-  select r.run, r.process, r.owner, r.priority, coalesce(r."readyAt", at), r.overlap, r.weight, r.correlation, r.work
-  from json_to_recordset(rows) as r(n integer, run uuid, process uuid, owner text, priority smallint, "readyAt" timestamptz,
-    overlap text, weight smallint, correlation text, work json)
-  where r.n <> all (refused);
-  select null::json;
-$$;
+-- With an executor the run has started with its birth: only a lease that holds allows that.
+create function queue_add(rows json, refused integer[], at timestamptz) returns json language plpgsql as $$
+declare
+  starters text[];
+begin
+  with added as (
+    insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work,
+      running, attempt, version, epoch, executor)
+    select r.run, r.process, r.owner, r.priority, coalesce(r."readyAt", at), r.overlap, r.weight, r.correlation, r.work,
+      r.executor is not null, (r.executor is not null)::integer, 1 + (r.executor is not null)::integer, r.epoch, r.executor
+    from json_to_recordset(rows) as r(n integer, run uuid, process uuid, owner text, priority smallint, "readyAt" timestamptz,
+      overlap text, weight smallint, correlation text, work json, epoch bigint, executor text)
+    where r.n <> all (refused)
+    returning queue.executor
+  )
+  select array_agg(distinct a.executor) filter (where a.executor is not null) into starters from added a;
+  if starters is not null and exists (select from unnest(starters) s
+      where not exists (select from executor_lease l where l.executor = s and l.until > at)) then
+    raise exception 'an executor without a lease starts nothing' using errcode = 'P0LSE';
+  end if;
+  return null;
+end $$;
 
 create function queue_end(rows json, refused integer[], at timestamptz) returns json language sql as $$
   delete from queue q using json_to_recordset(rows) as r(n integer, run uuid)
@@ -81,12 +93,21 @@ declare
   lessor record;
   appended record;
   claimed json;
-  batch json;
   more boolean;
+  streams text[];
+  types text[];
+  kinds text[];
+  datas text[];
+  metas text[];
+  ids uuid[];
+  many integer;
+  stamp text := run_stamp(call_at);
+  whose text;
 begin
   select r.executor, r.slots, r.light into asked from json_to_recordset(rows) as r(executor text, slots integer, light integer) limit 1;
   select l.server, l.until > call_at as holds into lessor from executor_lease l where l.executor = asked.executor;
   if lessor.holds is distinct from true then return json_build_object('fenced', true); end if;
+  whose := concat('"executor":', to_json(asked.executor), ',"server":', to_json(lessor.server), ',"at":"', stamp, '"}');
 
   with busy as materialized (
     select o.process_id from queue o where o.attempt > 0 and o.process_id is not null
@@ -108,38 +129,40 @@ begin
       end as rival
     from candidates c
   ), taken as (
-    update queue q set running = true, executor = asked.executor, epoch = nextval('run_epoch'),
+    update queue q set running = true, executor = asked.executor, epoch = nextval('epoch_number'),
       attempt = q.attempt + 1, version = q.version + 1
     -- An array, so that the rows are found by their key whatever number of candidates the planner expected.
     where q.run_id = any (array(select j.run_id from judged j where j.rival is null))
-    returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation
+    returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation, q.priority, q.ready_at
   ), skipped as (
     delete from queue q where q.run_id = any (array(select j.run_id from judged j where j.rival is not null and j.overlap = 'skip'))
-    returning q.run_id, q.correlation, (select j.rival from judged j where j.run_id = q.run_id) as rival
+    returning q.run_id, q.correlation, q.priority, q.ready_at, (select j.rival from judged j where j.run_id = q.run_id) as rival
   ), events as (
-    select 'run-' || t.run_id as stream, 'RunStarted' as type, t.correlation, json_build_object('attempt', t.attempt,
-      'epoch', t.epoch::text, 'executor', asked.executor, 'server', lessor.server, 'at', run_stamp(call_at)) as data
+    select 'run-' || t.run_id as stream, 'RunStarted' as type, t.correlation, t.priority, t.ready_at, t.run_id,
+      concat('{"attempt":', t.attempt, ',"epoch":"', t.epoch, '",', whose) as data
     from taken t
     union all
-    select 'run-' || s.run_id, 'RunSkipped', s.correlation, json_build_object('reason',
-      'the run before it, ' || s.rival || ', had not ended', 'cause', s.rival, 'at', run_stamp(call_at))
+    select 'run-' || s.run_id, 'RunSkipped', s.correlation, s.priority, s.ready_at, s.run_id,
+      concat('{"reason":"the run before it, ', s.rival, ', had not ended","cause":"', s.rival, '","at":"', stamp, '"}')
     from skipped s
+  ), ordered as (
+    select e.*, concat('{"actor":"system","at":"', stamp, '","correlationId":', to_json(e.correlation), ',"causationId":null}') as meta
+    from events e order by e.priority desc, e.ready_at, e.run_id
   )
-  select
-    (select json_agg(json_build_object('n', e.n, 'i', 0, 'stream', e.stream, 'expected', null, 'id', gen_random_uuid(),
-      'type', e.type, 'schema', 1, 'data', e.data, 'meta', json_build_object('actor', 'system', 'at', run_stamp(call_at),
-      'correlationId', e.correlation, 'causationId', null)))
-      from (select row_number() over () as n, v.* from events v) e),
+  select array_agg(o.stream), array_agg(o.type), array_agg(o.data), array_agg(o.meta), array_agg(gen_random_uuid()),
+    array_agg(distinct o.type),
     (select json_agg(json_build_object('run', t.run_id, 'attempt', t.attempt, 'epoch', t.epoch::text, 'version', t.version,
-      'work', t.work, 'correlation', t.correlation, 'at', run_stamp(call_at))) from taken t),
+      'work', t.work, 'correlation', t.correlation, 'at', stamp) order by t.priority desc, t.ready_at, t.run_id) from taken t),
     (select count(*) filter (where c.weight = 0) >= greatest(asked.light, 1)
       or count(*) filter (where c.weight > 0) >= greatest(asked.slots, 1) from candidates c)
-  into batch, claimed, more;
+  into streams, types, datas, metas, ids, kinds, claimed, more from ordered o;
 
-  if batch is null then return null; end if;
-  select * into appended from ledger_append(batch, '[]', call_at);
+  if streams is null then return null; end if;
+  many := cardinality(streams);
+  select a.first, a.last into appended from ledger_append(array(select generate_series(0, many - 1)), array_fill(0, array[many]),
+    streams, array_fill(null::integer, array[many]), ids, types, array_fill(1::smallint, array[many]), datas, metas, null, call_at) a;
   return json_build_object('first', appended.first, 'last', appended.last, 'claimed', coalesce(claimed, '[]'),
-    'types', (select json_agg(distinct e ->> 'type') from json_array_elements(batch) e), 'more', more);
+    'types', kinds, 'more', more);
 end $$;
 
 -- Names the runs that a process with overlap "cancel-previous" waits for.

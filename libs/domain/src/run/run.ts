@@ -1,7 +1,7 @@
 import { type Decider, type Meta } from '../decider.js';
 import { attemptsOf, retryDelayAfter, type Policies } from '../policies.js';
 import { Refusal } from '../refusal.js';
-import { type OutputSummary, type RunEvent, type RunRequested } from './run.events.js';
+import { type OutputSummary, type RunEvent, type RunEventOf, type RunRequested } from './run.events.js';
 
 export const runStatuses = [
   'queued',
@@ -39,7 +39,8 @@ export interface Outcome {
 }
 
 export type RunCommand =
-  | { type: 'RequestRun'; meta: Meta; data: Omit<RunRequested, 'requestedAt'> }
+  /** `start`: it waits for nothing, and whoever asks for it runs it at once. */
+  | { type: 'RequestRun'; meta: Meta; data: Omit<RunRequested, 'requestedAt'> & { start?: Start } }
   /** `any`: the asker may cancel what is not his own. */
   | { type: 'CancelRun'; meta: Meta; data: { reason: string | null; any: boolean } }
   | {
@@ -50,6 +51,9 @@ export type RunCommand =
   | { type: 'FinishRun'; meta: Meta; data: { attempt: number; epoch: string; outcome: Outcome } }
   | { type: 'LoseRun'; meta: Meta; data: { attempt: number; epoch: string; reason: string } };
 
+/** Who holds the first attempt. */
+export type Start = Pick<RunEventOf<'RunStarted'>['data'], 'epoch' | 'executor' | 'server'>;
+
 type CommandOf<T extends RunCommand['type']> = Extract<RunCommand, { type: T }>;
 
 export const isOver = (status: Run['status']): boolean =>
@@ -58,7 +62,7 @@ const isWaiting = (status: Run['status']) => status === 'queued' || status === '
 const holds = (state: Run, data: { attempt: number; epoch: string }) =>
   state.status === 'running' && state.attempt === data.attempt && state.epoch === data.epoch;
 
-/** The states are drawn in `README.md` beside this file. `RunStarted` and `RunSkipped` are appended by the claim, in SQL. */
+/** The states are drawn in `README.md` beside this file. Unless a run starts with its request, `RunStarted` is appended by the claim, in SQL, and so is `RunSkipped`. */
 export const run: Decider<Run, RunCommand, RunEvent> = {
   category: 'run',
   initial: { status: 'absent', attempt: 0, epoch: null, policies: {}, cancel: null, owner: '' },
@@ -67,7 +71,7 @@ export const run: Decider<Run, RunCommand, RunEvent> = {
     switch (command.type) {
       case 'RequestRun':
         if (state.status !== 'absent') return [];
-        return [{ type: 'RunRequested', data: { ...command.data, requestedAt: now } }];
+        return request(command);
       case 'CancelRun':
         return cancel(state, command);
       case 'ReportProgress': {
@@ -114,6 +118,11 @@ export const run: Decider<Run, RunCommand, RunEvent> = {
     }
   },
 };
+
+function request({ meta: { now }, data: { start, ...data } }: CommandOf<'RequestRun'>): RunEvent[] {
+  const requested: RunEvent = { type: 'RunRequested', data: { ...data, requestedAt: now } };
+  return start ? [requested, { type: 'RunStarted', data: { attempt: 1, ...start, at: now } }] : [requested];
+}
 
 function cancel(state: Run, { meta, data }: CommandOf<'CancelRun'>): RunEvent[] {
   const mine = data.any || state.owner === meta.actor;

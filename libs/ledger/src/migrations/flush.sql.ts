@@ -178,5 +178,6 @@ create table parked (
 
 create sequence process_number increment 10;
 create sequence run_number increment 100;
+create sequence epoch_number increment 1000;
 create sequence user_number increment 10;
 `;
