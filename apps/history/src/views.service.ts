@@ -7,6 +7,8 @@ import { traced } from './projections/traced.js';
 
 export type ViewName = 'run_view' | 'process_view';
 
+/** A view may be this many milliseconds behind when nobody waits for it. */
+const rest = 20;
 /** Less than the two seconds after which the bus gives an answer up. */
 const patience = 1_500;
 
@@ -24,6 +26,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
     for (const projection of projections) {
       const { name, categories } = projection;
       const follower = new Follower(ledger, traced(projection, log), {
+        rest,
         onAdvanced: (position) => this.advanced(name, position),
         onTrouble: (err, what) => log.warn({ err }, what),
       });
@@ -71,7 +74,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
         resolve();
       }, patience);
       this.waiters.push(waiter);
-      follower.wake();
+      follower.wake(true);
     });
   }
 

@@ -10,11 +10,15 @@ export interface FollowOptions {
   batch?: number;
   /** How long to sleep when no bell rings, in milliseconds. */
   poll?: number;
+  /** Milliseconds between two batches unless one is wanted at once: under load a batch costs little more than an event. */
+  rest?: number;
   onAdvanced?: (position: bigint) => void;
   onTrouble?: (error: unknown, what: string) => void;
 }
 
 const triesBeforeParking = 5;
+/** How far the saved checkpoint may lag while nothing of its categories comes: so much is read again after a crash. */
+const mostUnsaved = 10_000n;
 const live = (name: string) => name;
 
 /**
@@ -24,11 +28,16 @@ const live = (name: string) => name;
  */
 export class Follower {
   private at = 0n;
+  /** The position in the database, behind `at` by events that are none of its own. */
+  private saved = 0n;
   private epoch = 0;
   private loaded = false;
   private parked = new Set<string>();
   private stopping = false;
   private rung = false;
+  private hurried = false;
+  private resting = false;
+  private notBefore = 0;
   private wakeUp: (() => void) | null = null;
   private readonly loop: Promise<void>;
   private readonly options: Required<FollowOptions>;
@@ -36,9 +45,9 @@ export class Follower {
   constructor(
     private readonly ledger: Ledger,
     private readonly projection: Projection,
-    { batch = 1_000, poll = 1_000, onAdvanced = () => {}, onTrouble = () => {} }: FollowOptions = {},
+    { batch = 1_000, poll = 1_000, rest = 0, onAdvanced = () => {}, onTrouble = () => {} }: FollowOptions = {},
   ) {
-    this.options = { batch, poll, onAdvanced, onTrouble };
+    this.options = { batch, poll, rest, onAdvanced, onTrouble };
     this.loop = this.run();
   }
 
@@ -47,9 +56,11 @@ export class Follower {
     return this.at;
   }
 
-  wake(): void {
+  /** `hurry`: somebody waits for it. */
+  wake(hurry = false): void {
     this.rung = true;
-    this.wakeUp?.();
+    this.hurried ||= hurry;
+    if (hurry || !this.resting) this.wakeUp?.();
   }
 
   /** Finishes the batch in hand. */
@@ -63,11 +74,15 @@ export class Follower {
     let pause = 0;
     while (!this.stopping) {
       try {
+        await this.rest();
         this.rung = false;
+        this.hurried = false;
         if (!this.loaded) await this.load();
         const more = await this.step();
         pause = 0;
-        if (!more && !this.rung) await this.sleep(this.options.poll);
+        if (more || this.rung) continue;
+        await this.sleep(this.options.poll);
+        if (!this.rung && this.at > this.saved) await this.applied([], this.at);
       } catch (error) {
         this.loaded = false;
         this.options.onTrouble(error, `${this.projection.name} waits and tries again`);
@@ -75,6 +90,14 @@ export class Follower {
         await this.sleep(pause);
       }
     }
+  }
+
+  private async rest(): Promise<void> {
+    const left = this.notBefore - performance.now();
+    if (left <= 0 || this.hurried) return;
+    this.resting = true;
+    await this.sleep(left);
+    this.resting = false;
   }
 
   private sleep(ms: number): Promise<void> {
@@ -97,7 +120,8 @@ export class Follower {
     const parked = await pool.query<{ stream: string }>('select stream from parked where name = $1', [name]);
     this.parked = new Set(parked.rows.map((row) => row.stream));
     this.epoch = rows[0]!.epoch;
-    this.advance(BigInt(rows[0]!.position));
+    this.saved = BigInt(rows[0]!.position);
+    this.advance(this.saved);
     this.loaded = true;
   }
 
@@ -113,7 +137,10 @@ export class Follower {
       this.at,
       this.options.batch,
     );
-    if (to > this.at) await this.applyAll(events, to);
+    if (events.length > 0 || to - this.saved > mostUnsaved) {
+      this.notBefore = performance.now() + this.options.rest;
+      await this.applyAll(events, to);
+    } else if (to > this.at) this.advance(to);
     return !this.loaded || full;
   }
 
@@ -139,7 +166,7 @@ export class Follower {
   ): Promise<void> {
     const moved = await inTransaction(this.ledger.pool, async (client) => {
       const text = 'update checkpoint set position = $2 where name = $1 and position = $3 and epoch = $4';
-      const values = [this.projection.name, String(to), String(this.at), this.epoch];
+      const values = [this.projection.name, String(to), String(this.saved), this.epoch];
       const { rowCount } = await client.query({ name: 'ledger-checkpoint', text, values });
       if (rowCount === 0) return false;
       const target: Target = { client, table: live };
@@ -147,8 +174,11 @@ export class Follower {
       await extra?.(client);
       return true;
     });
-    if (moved) this.advance(to);
-    else this.loaded = false;
+    if (!moved) this.loaded = false;
+    else {
+      this.saved = to;
+      this.advance(to);
+    }
   }
 
   /** What failed by accident succeeds a moment later; what fails five times is poison. */

@@ -56,22 +56,24 @@ begin
   return null;
 end $$;
 
+-- The keys as an array here and below: found one by one, where a join would read the whole of a long queue for each.
 create function queue_end(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  delete from queue q using json_to_recordset(rows) as r(n integer, run uuid)
-  where q.run_id = r.run and r.n <> all (refused);
+  delete from queue q where q.run_id = any (array(
+    select r.run from json_to_recordset(rows) as r(n integer, run uuid) where r.n <> all (refused)));
   select null::json;
 $$;
 
 create function queue_retry(rows json, refused integer[], at timestamptz) returns json language sql as $$
   update queue q set running = false, executor = null, epoch = null, cancel = false, ready_at = r."dueAt", version = r.version
   from json_to_recordset(rows) as r(n integer, run uuid, "dueAt" timestamptz, version integer)
-  where q.run_id = r.run and r.n <> all (refused);
+  where q.run_id = r.run and r.n <> all (refused)
+    and q.run_id = any (array(select k.run from json_to_recordset(rows) as k(run uuid)));
   select null::json;
 $$;
 
 create function queue_cancel(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  update queue q set cancel = true from json_to_recordset(rows) as r(n integer, run uuid)
-  where q.run_id = r.run and r.n <> all (refused);
+  update queue q set cancel = true where q.run_id = any (array(
+    select r.run from json_to_recordset(rows) as r(n integer, run uuid) where r.n <> all (refused)));
   select null::json;
 $$;
 `;

@@ -69,7 +69,7 @@ async function write({ client, table }: Target, all: Folded[]): Promise<void> {
   );
 }
 
-/** Adds the differences; a count of zero stays as a row, the same in a rebuild that visits the same states. */
+/** Adds the differences; a count of zero leaves, so that a rebuild that visits other states comes to the same rows. */
 async function count({ client, table }: Target, all: Folded[]): Promise<void> {
   const changes = new Map<string, { owner: string; status: string; runs: number }>();
   const add = (owner: string, status: string, runs: number) => {
@@ -85,11 +85,11 @@ async function count({ client, table }: Target, all: Folded[]): Promise<void> {
   const changed = [...changes.values()].filter(({ runs }) => runs !== 0);
   if (changed.length === 0) return;
   const name = table('run_count');
-  await client.query(
+  const { rows } = await client.query<{ runs: string }>(
     `insert into ${name} (owner, status, runs)
     select owner, status, runs from json_to_recordset($1) as r(owner text, status text, runs bigint)
-    on conflict (owner, status) do update set runs = ${name}.runs + excluded.runs`,
+    on conflict (owner, status) do update set runs = ${name}.runs + excluded.runs returning runs`,
     [JSON.stringify(changed)],
   );
-  await client.query(`delete from ${name} where runs = 0`);
+  if (rows.some(({ runs }) => Number(runs) === 0)) await client.query(`delete from ${name} where runs = 0`);
 }
