@@ -1,8 +1,12 @@
-/** `npm run bench [-- <scenario> ...] [--rounds 3] [--quick]`: product and peers by turns; prints a table, writes results.json. */
+/**
+ * `npm run bench [-- <scenario> ...] [--rounds 3] [--quick]`: product and peers by turns; prints a table, writes results.json
+ * and, unless it was quick, the table of docs/performance.md.
+ */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeTable } from './lib/report.mjs';
 import { load, productRoot, Stage } from './lib/stage.mjs';
 
 const order = [
@@ -21,12 +25,13 @@ const order = [
   ],
 ];
 
+const standard = path.join(import.meta.dirname, 'results.json');
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
-    out: { type: 'string', default: path.join(import.meta.dirname, 'results.json') },
+    out: { type: 'string', default: standard },
     list: { type: 'boolean', default: false },
   },
 });
@@ -67,6 +72,8 @@ try {
     }
     const written = { date: new Date().toISOString(), machine, quick: values.quick, scenarios };
     writeFileSync(values.out, `${JSON.stringify(written, null, 2)}\n`);
+    if (values.out === standard && !values.quick)
+      writeTable(path.join(import.meta.dirname, '../docs/performance.md'), written);
   }
 } finally {
   await stage.close();

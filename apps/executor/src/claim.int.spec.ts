@@ -21,7 +21,7 @@ import { Lease } from './lease.js';
 
 interface Answer {
   claimed?: Claimed[];
-  more?: boolean;
+  more?: { heavy: boolean; light: boolean };
   fenced?: boolean;
 }
 
@@ -93,12 +93,13 @@ test('what weighs nothing takes no slot, and what weighs takes no light place', 
   const light = await Promise.all([request(context), request(context), request(context)]);
   const answer = await claim(0, 2);
   expect(answer.claimed).toHaveLength(2);
-  expect(answer.more).toBe(true);
+  expect(answer.more).toEqual({ heavy: false, light: true });
   expect(ids(answer)).not.toContain(heavy);
   const rest = await claim(1, 0);
-  expect(rest).toMatchObject({ claimed: [{ run: heavy }], more: true });
+  expect(rest).toMatchObject({ claimed: [{ run: heavy }], more: { heavy: true, light: false } });
   const last = await claim(2, 2);
-  expect(last).toMatchObject({ claimed: [{ run: light.find((id) => !ids(answer).includes(id)) }], more: false });
+  const left = light.find((id) => !ids(answer).includes(id));
+  expect(last).toMatchObject({ claimed: [{ run: left }], more: { heavy: false, light: false } });
   for (const each of [answer, rest, last]) await finishAll(each);
 });
 
@@ -264,7 +265,7 @@ test('one slot gets past any number of fires that give way', async () => {
   const claimer = new Claimer(
     context.ledger,
     () => 'b',
-    () => ({ slots: 1 - taken.length, light: 0 }),
+    () => ({ slots: 1 - taken.length, light: 0, all: 1 }),
     {
       claimed: (runs) => taken.push(...runs.map(({ run }) => run)),
       fenced: () => expect('it').toBe('not fenced'),

@@ -5,16 +5,22 @@ export interface Room {
   /** Free places for runs that weigh, and for those that weigh nothing. */
   slots: number;
   light: number;
+  /** How many slots there are in all. */
+  all: number;
 }
 
 interface ClaimAnswer {
   claimed?: Claimed[];
-  /** It looked at as many as it was asked for: others may be ready. */
-  more?: boolean;
+  /** It looked at as many of that kind as it was asked for: others may be ready. */
+  more?: { heavy: boolean; light: boolean };
   fenced?: boolean;
 }
 
 const poll = 1_000;
+/** While others are known to wait, a freed slot waits this many milliseconds for company: a claim of four costs little more than one of one. */
+const gather = 4;
+/** With every slot taken there is only what takes none to look for, and that not at each event. */
+const lookEvery = 50;
 
 /**
  * Keeps one claim under way at most: poked by the bell, by a run's end, by a retry that falls due, and each second. A claim
@@ -24,6 +30,9 @@ export class Claimer {
   private underWay: Promise<void> | null = null;
   private again = false;
   private stopped = false;
+  private waits = false;
+  private later: { timer: NodeJS.Timeout; at: number } | null = null;
+  private lookedAt = -Infinity;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -43,7 +52,34 @@ export class Claimer {
     }
     const { slots, light } = this.free();
     if (slots <= 0 && light <= 0) return;
+    const early = slots > 0 ? 0 : this.lookedAt + lookEvery - performance.now();
+    if (early > 0) return this.pokeIn(early);
+    this.forgetLater();
+    this.lookedAt = performance.now();
     this.underWay = this.claim(Math.max(slots, 0), Math.max(light, 0));
+  }
+
+  /** A run has ended. */
+  freed(): void {
+    const { slots, all } = this.free();
+    if (!this.waits || slots * 2 >= all) this.poke();
+    else this.pokeIn(gather);
+  }
+
+  private pokeIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.later && this.later.at <= at) return;
+    this.forgetLater();
+    const timer = setTimeout(() => {
+      this.later = null;
+      this.poke();
+    }, ms);
+    this.later = { timer, at };
+  }
+
+  private forgetLater(): void {
+    clearTimeout(this.later?.timer);
+    this.later = null;
   }
 
   /** Looks again when something falls due: a retry, a run held back by jitter. */
@@ -66,22 +102,24 @@ export class Claimer {
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
+    this.forgetLater();
     await this.underWay;
   }
 
   private async claim(slots: number, light: number): Promise<void> {
-    let more = false;
+    let more = { heavy: false, light: false };
     try {
       const answer = (await this.ledger.call({ claim: [{ executor: this.executor(), slots, light }] })).claim as
         ClaimAnswer | undefined;
       if (answer?.fenced) this.on.fenced();
-      more = answer?.more ?? false;
+      more = answer?.more ?? more;
       if (answer?.claimed?.length) this.on.claimed(answer.claimed);
     } catch (error) {
       this.on.trouble(error);
     }
     this.underWay = null;
-    if (this.again || more) {
+    this.waits = more.heavy;
+    if (this.again || more.light || (more.heavy && this.free().slots > 0)) {
       this.again = false;
       this.poke();
     }

@@ -23,7 +23,7 @@ const renewEvery = 5_000;
 const rescueEvery = 2_000;
 const mostLight = 1_000;
 const stopWaits = 5_000;
-/** Flushes that do not say what they hold are many under load: one look for cancelled runs stands for all of a moment. */
+/** Many ask under load: one look at what the database says of our runs stands for all of a moment. */
 const lookWithin = 250;
 
 /** One executor: its lease, its claims, its launcher, and the judging of others. */
@@ -53,7 +53,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
       (err) => this.trouble(err, 'output is stored again later'),
     );
     this.supervisor = new Supervisor(context, this.output, () => this.link, {
-      freed: () => this.claimer.poke(),
+      freed: () => this.claimer.freed(),
       retry: (dueAt) => this.claimer.pokeAt(dueAt),
     });
     this.starter = new Starter(
@@ -140,6 +140,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     const room = () => ({
       slots: config.RUNLEDGER_EXECUTOR_SLOTS - this.supervisor.weighing,
       light: mostLight - this.supervisor.weightless,
+      all: config.RUNLEDGER_EXECUTOR_SLOTS,
     });
     return new Claimer(ledger, () => this.lease.executor, room, {
       claimed: (runs) => runs.forEach((run) => this.supervisor.begin(run)),
@@ -265,7 +266,8 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     const known = new Set(this.supervisor.all().map(({ claimed: { run, epoch } }) => `${run}/${epoch}`));
     const news = ({ run, epoch }: Held) => !known.has(`${run}/${epoch}`) && !this.starter.isStarting(epoch);
     const unheard = held.filter(news).map(({ epoch }) => epoch);
-    if (unheard.length === 0 || this.claimer.busy || this.meeting) return;
+    if (unheard.length === 0) return;
+    if (this.claimer.busy || this.meeting) return this.lookSoon();
     for (const claimed of await claimedUnheard(this.context.pool, this.lease.executor, unheard)) {
       this.supervisor.begin(claimed);
     }
@@ -291,16 +293,18 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private heard({ types, heads }: Flushed): void {
     if (types.some((type) => claimable.has(type))) this.claimer.poke();
+    if (types.includes('RunRequested') || types.includes('RunStarted')) this.superseder.heard();
     if (!types.includes('RunCancelRequested')) return;
-    if (!heads) {
-      this.looking ??= setTimeout(() => {
-        this.looking = null;
-        void this.renew();
-      }, lookWithin);
-      return;
-    }
+    if (!heads) return this.lookSoon();
     const cancelled = heads.filter(([, type]) => type === 'RunCancelRequested');
     this.supervisor.cancel(new Set(cancelled.map(([stream]) => stream.slice('run-'.length))));
+  }
+
+  private lookSoon(): void {
+    this.looking ??= setTimeout(() => {
+      this.looking = null;
+      void this.renew();
+    }, lookWithin);
   }
 
   private trouble(err: unknown, what: string): void {

@@ -3,18 +3,28 @@ import { derivedId, newId, Refusal } from '#domain';
 import { report } from '#admission';
 import { systemMeta, type Context } from '#service';
 
-const poll = 500;
+const tick = 500;
+/** Ticks between two looks when nobody has said that there may be something. */
+const quiet = 4;
 
 /** Overlap `cancel-previous`: cancels the run that a due one of the same process waits for. Once, however many executors look. */
 export class Superseder {
   private looking = false;
+  private ticks = 0;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
     private readonly context: Context,
     private readonly onTrouble: (error: unknown) => void,
   ) {
-    this.timer = setInterval(() => void this.look(), poll);
+    this.timer = setInterval(() => {
+      if (++this.ticks >= quiet) void this.look();
+    }, tick);
+  }
+
+  /** Runs were requested or started: looked at within half a second, once for all. */
+  heard(): void {
+    this.ticks = quiet;
   }
 
   stop(): void {
@@ -24,6 +34,7 @@ export class Superseder {
   private async look(): Promise<void> {
     if (this.looking) return;
     this.looking = true;
+    this.ticks = 0;
     try {
       for (const { run, rival } of await superseded(this.context.pool)) await this.cancel(run, rival);
     } catch (error) {

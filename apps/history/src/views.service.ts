@@ -7,6 +7,8 @@ import { traced } from './projections/traced.js';
 
 export type ViewName = 'run_view' | 'process_view';
 
+/** How long a lost bell may hold a view back that nobody waits for. */
+const poll = 2_000;
 /** A view may be this many milliseconds behind when nobody waits for it. */
 const rest = 20;
 /** Less than the two seconds after which the bus gives an answer up. */
@@ -26,7 +28,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
     for (const projection of projections) {
       const { name, categories } = projection;
       const follower = new Follower(ledger, traced(projection, log), {
-        rest,
+        ...{ poll, rest },
         onAdvanced: (position) => this.advanced(name, position),
         onTrouble: (err, what) => log.warn({ err }, what),
       });

@@ -29,7 +29,7 @@ interface Row {
   now: Date | string;
 }
 
-const poll = 500;
+const poll = 1_000;
 const page = 500;
 const rescueEvery = 2_000;
 
@@ -97,18 +97,18 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
   /** Does what is due by the database's clock; answers how long nothing more is. */
   private async tick(): Promise<number> {
     const { pool } = this.context;
-    const text = `select process_id, ordinal, version, expression, zone, watermark, definition, clock_timestamp() as now
-      from timer where next_at <= clock_timestamp() order by next_at limit ${page}`;
-    const { rows } = await pool.query<Row>({ name: 'timer-due', text });
-    const done = await Promise.all(rows.map((row) => this.due(row)));
-    if (done.includes(false)) return poll;
-    if (rows.length === page) return 0;
     const next = await pool.query<{ wait: number | null }>({
       name: 'timer-next',
       text: 'select (extract(epoch from min(next_at) - clock_timestamp()) * 1000)::float8 as wait from timer where next_at is not null',
     });
     const wait = next.rows[0]?.wait ?? poll;
-    return Math.min(poll, Math.max(wait + 1, 1));
+    if (wait > 0) return Math.min(poll, wait + 1);
+    const text = `select process_id, ordinal, version, expression, zone, watermark, definition, clock_timestamp() as now
+      from timer where next_at <= clock_timestamp() order by next_at limit ${page}`;
+    const { rows } = await pool.query<Row>({ name: 'timer-due', text });
+    const done = await Promise.all(rows.map((row) => this.due(row)));
+    if (done.includes(false)) return poll;
+    return 0;
   }
 
   /** False when it has to be tried again. */

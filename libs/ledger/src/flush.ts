@@ -27,7 +27,7 @@ const mostFlights = 2;
 /** How much must wait for a second flush to pay for its own commit. */
 const worthTwo = 64;
 const mostCharacters = 4_000_000;
-const mostHeads = 500;
+const mostHeads = 50;
 const triesOfDeadlock = 3;
 
 /**

@@ -35,7 +35,8 @@ export class Metrics {
 
   constructor(service: string) {
     this.registry.setDefaultLabels({ service });
-    collectDefaultMetrics({ register: this.registry, prefix: 'runledger_' });
+    // The event loop's lag is looked at ten times a second: a hundred times, as is usual, was three quarters of what an idle process cost.
+    collectDefaultMetrics({ register: this.registry, prefix: 'runledger_', eventLoopMonitoringPrecision: 100 });
   }
 
   text(): Promise<string> {

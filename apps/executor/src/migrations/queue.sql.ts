@@ -84,8 +84,8 @@ create function run_stamp(at timestamptz) returns text language sql stable as $$
 $$;
 
 -- rows: [{executor, slots, light}]: free slots for runs that weigh, and how many that weigh nothing may come along.
--- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, fenced}; more: as many were looked at as
--- were asked for, so others may be ready. A process is taken by a run that has begun and not ended: it runs, or waits for its retry.
+-- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, fenced}; more: {heavy, light},
+-- as many of the kind were looked at as were asked for, so others may be ready. A process is taken by a run that has begun and not ended: it runs, or waits for its retry.
 create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql
 -- The plan is made when the table may still be empty, and kept: it must be the one for a long queue.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
@@ -95,7 +95,7 @@ declare
   lessor record;
   appended record;
   claimed json;
-  more boolean;
+  more json;
   streams text[];
   types text[];
   kinds text[];
@@ -155,8 +155,8 @@ begin
     array_agg(distinct o.type),
     (select json_agg(json_build_object('run', t.run_id, 'attempt', t.attempt, 'epoch', t.epoch::text, 'version', t.version,
       'work', t.work, 'correlation', t.correlation, 'at', stamp) order by t.priority desc, t.ready_at, t.run_id) from taken t),
-    (select count(*) filter (where c.weight = 0) >= greatest(asked.light, 1)
-      or count(*) filter (where c.weight > 0) >= greatest(asked.slots, 1) from candidates c)
+    (select json_build_object('light', count(*) filter (where c.weight = 0) >= greatest(asked.light, 1),
+      'heavy', count(*) filter (where c.weight > 0) >= greatest(asked.slots, 1)) from candidates c)
   into streams, types, datas, metas, ids, kinds, claimed, more from ordered o;
 
   if streams is null then return null; end if;
