@@ -18,13 +18,15 @@ function about({ cpu, memoryGiB, node, postgres, peers }) {
 }
 
 function tableOf(scenarios) {
-  const rows = Object.values(scenarios).map(({ title, unit, median, min, max, must, aim, better, pass, date, rounds }) => {
-    const sign = better === 'lower' ? '≤' : '≥';
-    const wanted = (value) => (value === null ? '' : `${sign} ${value}`);
-    const loads = rounds.map(({ load }) => load).join(', ');
-    const meets = pass === null ? '' : pass ? 'yes' : '**no**';
-    return [title, `${median} ${unit} (${min}–${max})`, wanted(must), wanted(aim), meets, loads, date.slice(0, 10)];
-  });
+  const rows = Object.values(scenarios).map(
+    ({ title, unit, median, min, max, must, aim, better, pass, date, rounds }) => {
+      const sign = better === 'lower' ? '≤' : '≥';
+      const wanted = (value) => (value === null ? '' : `${sign} ${value}`);
+      const loads = rounds.map(({ load }) => load).join(', ');
+      const meets = pass === null ? '' : pass ? 'yes' : '**no**';
+      return [title, `${median} ${unit} (${min}–${max})`, wanted(must), wanted(aim), meets, loads, date.slice(0, 10)];
+    },
+  );
   const head = ['what', 'median (range)', 'must', 'aim', 'meets', 'load before each round', 'measured'];
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
 }
