@@ -2,7 +2,7 @@ import { type Pool } from 'pg';
 import { Refusal } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
 import { Flusher, type Flushed } from './flush.js';
-import { columns, stored, type EventColumns, type Lifts, type StoredEvent } from './stored.js';
+import { columns, foldedColumns, stored, type EventColumns, type Lifts, type StoredEvent } from './stored.js';
 import { Gatherer } from './gather.js';
 import { Numbers, type Numbered } from './numbers.js';
 
@@ -121,7 +121,7 @@ export class Ledger {
 const page = `with page as materialized (
     select greatest($1, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0))) as upto
   )
-  select page.upto::text, ${columns} from page
+  select page.upto::text, ${foldedColumns} from page
   left join event on position > $1 and position <= page.upto and split_part(stream, '-', 1) = any($3)
   order by event.position`;
 

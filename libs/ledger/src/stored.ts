@@ -31,15 +31,15 @@ export interface EventColumns {
   schema: number;
   data: string;
   meta: string;
-  digest: string;
+  digest?: string;
 }
 
 /** Old shapes made new: `lifts[type][schema]` turns data of that schema number into the next one. */
 export type Lifts = Record<string, Record<number, (data: never) => object>>;
 
-/** As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
-export const columns =
-  "position::text, id::text, stream, version, type, schema, data::text, meta::text, encode(digest, 'hex') as digest";
+/** What folding needs. As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
+export const foldedColumns = 'position::text, id::text, stream, version, type, schema, data::text, meta::text';
+export const columns = `${foldedColumns}, encode(digest, 'hex') as digest`;
 
 export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
   const { position, id, stream, version, type, digest } = row;
@@ -49,5 +49,6 @@ export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
     data = lift(data as never);
     schema += 1;
   }
-  return { position, id, stream, version, type, schema, data, meta: JSON.parse(row.meta) as EventMeta, digest };
+  const meta = JSON.parse(row.meta) as EventMeta;
+  return { position, id, stream, version, type, schema, data, meta, ...(digest === undefined ? {} : { digest }) };
 }
