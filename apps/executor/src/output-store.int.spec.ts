@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { bells, type LiveOutput } from '#bus';
+import { bells, type RungOutput } from '#bus';
 import { newId } from '#domain';
 import { type Context } from '#service';
 import { World } from '../../../libs/testing/src/context.js';
@@ -92,7 +92,7 @@ test('whoever comes after takes up the count and the checksum, whatever is sent 
 
 test('watchers hear what is committed, and the sample of what is not kept', async () => {
   const [store, attempt] = [storeOf(), attemptOf()];
-  const heard: LiveOutput[] = [];
+  const heard: RungOutput[] = [];
   const stop = context.bus.listen(bells.output, (list) => void heard.push(...list), attempt.claimed.run);
   give(store, attempt, ...upTo(10));
   store.take(attempt, chunkOf(attempt, 0, { live: true }), Buffer.from('only live'));

@@ -29,6 +29,7 @@ export {
   type LiveOutput,
   type OnOne,
   type OutputChunk,
+  type RungOutput,
   type Page,
   type Paged,
   type ProcessFilter,
