@@ -22,7 +22,7 @@ afterAll(async () => {
 const whole = { storeLimit: 1024 * 1024 * 1024 };
 
 describe('output', () => {
-  it('is kept byte for byte, invalid UTF-8 too, in chunks of 32 KiB that say where they belong', async () => {
+  it('is kept byte for byte, invalid UTF-8 too, in chunks of 64 KiB that say where they belong', async () => {
     const data = randomBytes(3_000_000);
     bench.start('bytes', ['/bin/cat', file('bytes', data)]);
     expect((await bench.closed('bytes')).bytes).toBe(data.length);
@@ -32,7 +32,7 @@ describe('output', () => {
     let offset = 0;
     for (const { chunk, bytes } of chunks) {
       expect(chunk.offset).toBe(offset);
-      expect(bytes.length).toBeLessThanOrEqual(32 * 1024);
+      expect(bytes.length).toBeLessThanOrEqual(64 * 1024);
       offset += bytes.length;
     }
   });

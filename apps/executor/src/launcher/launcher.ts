@@ -1,6 +1,7 @@
 /** Starts, watches and ends the commands; lives longer than the executor that it works for. */
 import { openSync, statSync } from 'node:fs';
 import { type Socket } from 'node:net';
+import { memoryLimit } from './backlog.js';
 import { closeAll, errnoName, openPipe, type Reaped, reap, spawn } from './libc.js';
 import { Link } from './link.js';
 import { tagOf } from './proc.js';
@@ -60,6 +61,7 @@ export class Launcher {
     );
     this.host = {
       spoolDir: settings.spoolDir,
+      memory: { left: memoryLimit },
       holdBytes: settings.holdBytes,
       dirty: (run) => this.flushSoon(run),
       pump: (run) => this.link.pump(run),
@@ -118,7 +120,7 @@ export class Launcher {
       case 'renew':
         return this.renew(frame.keys);
       case 'ack':
-        return this.runs.get(keyId(frame.key))?.ack(frame.seq);
+        return this.link.freeing(this.runs.get(keyId(frame.key)), (run) => run.ack(frame.seq));
       case 'forget':
         return this.forget(keyId(frame.key));
       case 'shutdown':
@@ -250,7 +252,7 @@ export class Launcher {
   private forget(id: string): void {
     const run = this.runs.get(id);
     if (!run?.isOver) return;
-    run.forget();
+    this.link.freeing(run, () => run.forget());
     this.runs.delete(id);
   }
 

@@ -1,4 +1,5 @@
 /** One attempt from its start order to its end frame, and what the executor has not yet been told of it. */
+import { type Memory } from './backlog.js';
 import { Output } from './output.js';
 import { Pipe } from './pipe.js';
 import { type Wanted } from './proc.js';
@@ -20,6 +21,7 @@ export interface Frame {
 
 export interface RunHost {
   spoolDir: string;
+  memory: Memory;
   /** Unacknowledged bytes at which the command has to wait. */
   holdBytes: number;
   dirty: (run: Run) => void;
@@ -75,7 +77,7 @@ export class Run {
       .map((name) => `${name}=${order.env[name]}`);
     // An attempt number alone would match every other run.
     if (order.env['RUNLEDGER_RUN_ID'] === undefined) this.marks = [];
-    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, {
+    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, host.memory, {
       dirty: () => host.dirty(this),
       stored: () => this.stored(),
       voice: (data) => this.speak(data),
@@ -94,6 +96,11 @@ export class Run {
 
   get firstUnackedSeq(): number {
     return this.output.backlog.firstUnacked;
+  }
+
+  /** Bytes of chunks sent and not acknowledged. */
+  get inFlight(): number {
+    return this.output.backlog.inFlight;
   }
 
   get pipesEnded(): boolean {

@@ -11,7 +11,8 @@ interface Watched {
   stop: () => void;
 }
 
-const pageBytes = 192 * 1024;
+/** In base64 still less than what travels over the bus in one message. */
+const pageBytes = 160 * 1024;
 const mostReads = 4;
 const look = 250;
 /** How long watchers are told things before everybody else gets his turn. */
