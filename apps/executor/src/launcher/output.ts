@@ -113,8 +113,10 @@ export class Output {
   }
 
   private cut(stream: Gathering, last: boolean): void {
+    const little = stream.size < smallestRoom;
     if (stream.size > 0) this.store(stream, last);
-    if (stream.size === 0) stream.room = none;
+    // Who prints a lot keeps the room, or a new one every few milliseconds would be garbage of its own.
+    if (last || (little && stream.size === 0)) stream.room = none;
   }
 
   /** What waits becomes a chunk; only at the `last` may a character stay incomplete. */

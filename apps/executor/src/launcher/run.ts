@@ -25,6 +25,8 @@ export interface RunHost {
   /** Unacknowledged bytes at which the command has to wait. */
   holdBytes: number;
   dirty: (run: Run) => void;
+  /** So many bytes went where only the newest are kept. */
+  spilt: (run: Run, bytes: number) => void;
   /** There may be something to send. */
   pump: (run: Run) => void;
   sendLive: (frame: Frame) => void;
@@ -60,6 +62,7 @@ export class Run {
   private voice: Record<string, unknown> | undefined;
   private end: ToExecutor | undefined;
   private endSent = false;
+  private heldBack = false;
   private liveAllowance = livePerSecond;
   private liveAt = performance.now();
 
@@ -109,7 +112,11 @@ export class Run {
 
   listen(stream: StreamName, fd: number): void {
     const onEnd = () => this.host.pipeEnded(this);
-    this.pipes.push(new Pipe(fd, (data) => this.output.push(stream, data), onEnd));
+    const take = (data: Buffer) => {
+      this.output.push(stream, data);
+      if (!this.output.inHead) this.host.spilt(this, data.length);
+    };
+    this.pipes.push(new Pipe(fd, take, onEnd));
   }
 
   attach(): void {
@@ -196,6 +203,12 @@ export class Run {
     return { header: this.end };
   }
 
+  /** Beside the backlog's own limit. */
+  holdBack(heldBack: boolean): void {
+    this.heldBack = heldBack;
+    this.holdOrResume();
+  }
+
   private stored(): void {
     this.holdOrResume();
     this.host.pump(this);
@@ -203,7 +216,7 @@ export class Run {
 
   private holdOrResume(): void {
     const { backlog, inHead } = this.output;
-    const held = inHead && backlog.bytes >= this.host.holdBytes;
+    const held = this.heldBack || (inHead && backlog.bytes >= this.host.holdBytes);
     // Some distance between stop and go, or each acknowledgement would wake the command for one chunk.
     if (held || !inHead || backlog.bytes < this.host.holdBytes * 0.75) for (const pipe of this.pipes) pipe.hold(held);
   }

@@ -16,7 +16,7 @@ const pageBytes = 160 * 1024;
 const mostReads = 4;
 const look = 250;
 /** How long watchers are told things before everybody else gets his turn. */
-const turnMs = 8;
+const turnMs = 3;
 
 /** Live output of runs that somebody watches: one feed a run, one turn of the event loop after another for all of them. */
 @Injectable()

@@ -38,8 +38,9 @@ interface Ports {
 
 const ringBytes = 1_048_576;
 const pagesBytes = 524_288;
-/** Who gets a piece in one go: socket.io encodes it once for them, and the event loop is theirs meanwhile. */
-const slice = 32;
+/** Told in one go: socket.io encodes a piece once for all of them, and the event loop is theirs meanwhile. */
+const sliceBytes = 512 * 1024;
+const mostInSlice = 64;
 /** The bell of a last piece may be lost, and no later one shows the gap: the store is asked this often. */
 const quiet = 2_000;
 
@@ -143,6 +144,7 @@ export class RunFeed {
   private tell(stand: Stand, piece: Piece): void {
     const [first] = stand.watchers;
     const server = first!.socket.nsp;
+    const slice = Math.min(mostInSlice, Math.max(8, Math.floor(sliceBytes / piece.text.length)));
     const told: Watcher[] = [];
     for (const watcher of stand.watchers) {
       if (watcher.socket.nsp !== server) continue;
