@@ -11,10 +11,17 @@ interface Row {
   bytes: Buffer;
 }
 
+interface Ringing {
+  piece: RungOutput;
+  /** As JSON, at most. */
+  size: number;
+}
+
 /** A statement's bytes are copied a few times on their way, and the event loop is theirs meanwhile. */
 const mostBytes = 512 * 1024;
 /** More of a run's pieces in one bell would only hold up its neighbours'. */
 const bellBytes = 96 * 1024;
+const [newline, quote, backslash] = [0x0a, 0x22, 0x5c];
 const streams = ['stdout', 'stderr'] as const;
 
 /**
@@ -138,33 +145,46 @@ export class OutputStore {
   }
 
   private ring(rows: Row[]): void {
-    const byRun = new Map<string, RungOutput[]>();
+    const byRun = new Map<string, Ringing[]>();
     for (const { attempt, chunk, bytes } of rows) {
       const { run, attempt: number } = attempt.claimed;
       const list = byRun.get(run) ?? [];
       byRun.set(run, list);
+      const size = jsonBytes(bytes) + 256;
+      // What is too long for a bell stays in the store: control characters, say.
+      const text = size < largestMessage ? { text: bytes.toString('utf8') } : {};
       const live = chunk.live ? { live: true } : {};
-      list.push({ run, attempt: number, seq: chunk.seq, stream: chunk.stream, text: bytes.toString('utf8'), ...live });
+      list.push({ piece: { run, attempt: number, seq: chunk.seq, stream: chunk.stream, ...text, ...live }, size });
     }
-    for (const [run, pieces] of byRun) for (const some of portions(pieces)) this.bus.ring(bells.output, some, run);
+    for (const [run, list] of byRun) for (const some of portions(list)) this.bus.ring(bells.output, some, run);
   }
 }
 
-/** As many pieces a bell as it carries well; a text that is too long as JSON (control characters, say) stays in the store. */
-function* portions(pieces: RungOutput[]): Generator<RungOutput[]> {
+/** As many pieces a bell as do not hold up others' bells. */
+function* portions(list: Ringing[]): Generator<RungOutput[]> {
   let some: RungOutput[] = [];
-  let size = 0;
-  for (const piece of pieces) {
-    const bytes = Buffer.byteLength(JSON.stringify(piece));
-    if (some.length > 0 && size + bytes > bellBytes) {
+  let sum = 0;
+  for (const { piece, size } of list) {
+    if (some.length > 0 && sum + size > bellBytes) {
       yield some;
-      [some, size] = [[], 0];
+      [some, sum] = [[], 0];
     }
-    const { text: _, ...place } = piece;
-    some.push(bytes < largestMessage - 1_024 ? piece : place);
-    size += bytes;
+    some.push(piece);
+    sum += size;
   }
   yield some;
+}
+
+/** What the text takes as JSON at most; to count is a tenth of the work of trying. */
+function jsonBytes(bytes: Buffer): number {
+  let size = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === newline || byte === quote || byte === backslash) size += 2;
+    else if (byte < 0x20) size += 6;
+    else size += byte < 0x80 ? 1 : 3;
+  }
+  return size;
 }
 
 export interface OutputQuestion {

@@ -4,11 +4,11 @@ import { type Socket } from 'node:net';
 import { memoryLimit } from './backlog.js';
 import { closeAll, errnoName, openPipe, type Reaped, reap, spawn } from './libc.js';
 import { Link } from './link.js';
+import { Pace } from './pace.js';
 import { tagOf } from './proc.js';
 import { FrameReader, keyId, type KillReason, type RunKey, type StartOrder, type ToLauncher } from './protocol.js';
 import { refusal } from './refusal.js';
 import { Run, type RunHost } from './run.js';
-import { Spill } from './spill.js';
 import { Strays } from './strays.js';
 import { TreeKiller } from './tree.js';
 
@@ -35,7 +35,7 @@ export class Launcher {
   private readonly alive = new Set<Run>();
   private readonly mains = new Map<number, Run>();
   private readonly link = new Link();
-  private readonly spill = new Spill();
+  private readonly pace = new Pace();
   private readonly strays: Strays;
   private readonly killer: TreeKiller;
   private readonly host: RunHost;
@@ -59,7 +59,7 @@ export class Launcher {
       memory: { left: memoryLimit },
       holdBytes: settings.holdBytes,
       dirty: (run) => this.flushSoon(run),
-      spilt: (run, bytes) => this.spill.took(run, bytes),
+      took: (run, bytes) => this.pace.took(run, bytes),
       pump: (run) => this.link.pump(run),
       sendLive: (frame) => this.link.sendIfIdle(frame),
       broken: (run) => !run.exit && this.killer.kill(run, run.graceMs),

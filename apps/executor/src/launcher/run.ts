@@ -25,8 +25,8 @@ export interface RunHost {
   /** Unacknowledged bytes at which the command has to wait. */
   holdBytes: number;
   dirty: (run: Run) => void;
-  /** So many bytes went where only the newest are kept. */
-  spilt: (run: Run, bytes: number) => void;
+  /** So many bytes were read. */
+  took: (run: Run, bytes: number) => void;
   /** There may be something to send. */
   pump: (run: Run) => void;
   sendLive: (frame: Frame) => void;
@@ -114,7 +114,7 @@ export class Run {
     const onEnd = () => this.host.pipeEnded(this);
     const take = (data: Buffer) => {
       this.output.push(stream, data);
-      if (!this.output.inHead) this.host.spilt(this, data.length);
+      this.host.took(this, data.length);
     };
     this.pipes.push(new Pipe(fd, take, onEnd));
   }

@@ -2,8 +2,8 @@
 import { type Socket } from 'socket.io';
 
 /** Fifty slow watchers may hold this each; what is sent to many at once is held once for all. */
-const most = 256 * 1024;
-const few = 128 * 1024;
+const most = 96 * 1024;
+const few = 48 * 1024;
 /** Counting more of them would cost more than they are worth. */
 const mostPackets = 128;
 

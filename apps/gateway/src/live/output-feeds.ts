@@ -17,6 +17,8 @@ const mostReads = 4;
 const look = 250;
 /** How long watchers are told things before everybody else gets his turn. */
 const turnMs = 3;
+/** While somebody waits for an answer, one step is made in so long. */
+const restMs = 8;
 
 /** Live output of runs that somebody watches: one feed a run, one turn of the event loop after another for all of them. */
 @Injectable()
@@ -25,7 +27,8 @@ export class OutputFeeds {
   private readonly due = new Set<RunFeed>();
   private scheduled = false;
   private timer: NodeJS.Timeout | null = null;
-  private reads = 0;
+  /** Pages being read. */
+  private asking = 0;
   private readonly readers: (() => void)[] = [];
 
   constructor(private readonly context: Context) {}
@@ -63,28 +66,35 @@ export class OutputFeeds {
 
   private wake(feed: RunFeed): void {
     this.due.add(feed);
-    if (this.scheduled) return;
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.due.size === 0) return;
     this.scheduled = true;
-    setImmediate(() => this.turn());
+    if (this.othersWait) setTimeout(() => this.turn(), restMs);
+    else setImmediate(() => this.turn());
+  }
+
+  private get othersWait(): boolean {
+    return this.context.bus.unanswered > this.asking;
   }
 
   /** A step of each feed by turns, so that a loud run does not keep the others waiting. */
   private turn(): void {
-    const until = performance.now() + turnMs;
-    this.scheduled = false;
+    const until = performance.now() + (this.othersWait ? 0 : turnMs);
     for (const feed of this.due) {
       this.due.delete(feed);
       if (feed.step()) this.due.add(feed);
       if (performance.now() > until) break;
     }
-    if (this.due.size === 0 || this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(() => this.turn());
+    this.scheduled = false;
+    this.schedule();
   }
 
   private async page(run: string, after: Place): Promise<Page> {
-    if (this.reads >= mostReads) await new Promise<void>((resolve) => this.readers.push(resolve));
-    else this.reads++;
+    if (this.asking >= mostReads) await new Promise<void>((resolve) => this.readers.push(resolve));
+    else this.asking++;
     try {
       const question = { run, after, limit: pageBytes };
       const { chunks, more } = await this.context.bus.send(subjects.readOutput, question, meta());
@@ -92,7 +102,7 @@ export class OutputFeeds {
     } finally {
       const next = this.readers.shift();
       if (next) next();
-      else this.reads--;
+      else this.asking--;
     }
   }
 }

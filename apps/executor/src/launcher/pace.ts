@@ -1,16 +1,16 @@
-/** Holds back commands that print more than is kept: what nobody stores must not take the processor from who does work. */
+/** How fast all commands together may print: a flood must not take the processor and the disk from who does work. */
 import { type Run } from './run.js';
 
-const bytesPerMs = 128 * 1024;
-const most = 2 * 1024 * 1024;
+const bytesPerMs = 32 * 1024;
+const most = 512 * 1024;
 const refillMs = 10;
 
-export class Spill {
+export class Pace {
   private left = most;
   private at = performance.now();
   private readonly held = new Set<Run>();
 
-  /** All runs share one allowance; whoever uses it up waits for the next. */
+  /** Whoever uses up what is left waits for more, and so do those after him. */
   took(run: Run, bytes: number): void {
     this.refill();
     this.left -= bytes;
