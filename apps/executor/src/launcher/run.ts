@@ -62,6 +62,7 @@ export class Run {
   private voice: Record<string, unknown> | undefined;
   private end: ToExecutor | undefined;
   private endSent = false;
+  private full = false;
   private heldBack = false;
   private liveAllowance = livePerSecond;
   private liveAt = performance.now();
@@ -216,9 +217,11 @@ export class Run {
 
   private holdOrResume(): void {
     const { backlog, inHead } = this.output;
-    const held = this.heldBack || (inHead && backlog.bytes >= this.host.holdBytes);
+    if (!inHead) this.full = false;
+    else if (backlog.bytes >= this.host.holdBytes) this.full = true;
     // Some distance between stop and go, or each acknowledgement would wake the command for one chunk.
-    if (held || !inHead || backlog.bytes < this.host.holdBytes * 0.75) for (const pipe of this.pipes) pipe.hold(held);
+    else if (backlog.bytes < this.host.holdBytes * 0.75) this.full = false;
+    for (const pipe of this.pipes) pipe.hold(this.full || this.heldBack);
   }
 
   private speak(data: Record<string, unknown>): void {
