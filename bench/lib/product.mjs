@@ -27,7 +27,10 @@ export async function startProduct(stage, topology, { env = {}, database, client
     ...{ PORT: String(port), HOST: '127.0.0.1', DATABASE_URL: base.url, RUNLEDGER_DATA: path.join(dir, 'data') },
     ...{ RUNLEDGER_ADMIN_PASSWORD: password, RUNLEDGER_RATE_LIMITS: 'off', RUNLEDGER_LOG_LEVEL: 'warn' },
   };
-  const child = start(dist(`deploy/local/${topology}.js`), ['--bare'], {
+  // Solo with the flag of `npm start`.
+  const flags = topology === 'solo' ? ['--max-semi-space-size=32'] : [];
+  const [first, ...rest] = [...flags, dist(`deploy/local/${topology}.js`), '--bare'];
+  const child = start(first, rest, {
     env: { ...inherited, ...settings, ...env },
     ...{ log, cwd: productRoot },
   });

@@ -138,7 +138,9 @@ export class Stack {
 
   private planSolo(env: NodeJS.ProcessEnv, port: number): void {
     const own = { ...bare(), ...env, DATABASE_URL: this.databaseUrl, PORT: String(port) };
-    this.add('solo', [path.join(this.scene.dist, 'deploy/local/solo.js'), '--bare'], own);
+    // As `npm start` does it.
+    const args = ['--max-semi-space-size=32', path.join(this.scene.dist, 'deploy/local/solo.js'), '--bare'];
+    this.add('solo', args, own);
   }
 
   private async planCluster(env: NodeJS.ProcessEnv, port: number, options: StackOptions): Promise<void> {

@@ -13,6 +13,9 @@ export const services = [
   'history',
 ] as const satisfies readonly ServiceName[];
 
+/** Or a flood of output, read and told, would leave each process with a hundred MB of new space. */
+const youngGeneration = '--max-semi-space-size=16';
+
 export interface ClusterOptions {
   readonly counts: Readonly<Record<ServiceName, number>>;
   readonly port?: string;
@@ -55,7 +58,7 @@ export function planChildren(
   return services.flatMap((service) =>
     Array.from({ length: counts[service] }, (_, index) => ({
       name: `${service}-${index + 1}`,
-      args: [path.join(dist, 'apps', service, 'src/main.js'), service, String(index + 1)],
+      args: [youngGeneration, path.join(dist, 'apps', service, 'src/main.js'), service, String(index + 1)],
       env: {
         ...process.env,
         DATABASE_URL: databaseUrl,

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { bells, type LiveOutput } from '#bus';
+import { bells, type RungOutput } from '#bus';
 import { newId } from '#domain';
 import { type Context } from '#service';
+import { eventually } from '#testing';
 import { World } from '../../../libs/testing/src/context.js';
 import { Attempt } from './attempt.js';
 import { type Chunk } from './launcher/protocol.js';
@@ -92,7 +93,7 @@ test('whoever comes after takes up the count and the checksum, whatever is sent 
 
 test('watchers hear what is committed, and the sample of what is not kept', async () => {
   const [store, attempt] = [storeOf(), attemptOf()];
-  const heard: LiveOutput[] = [];
+  const heard: RungOutput[] = [];
   const stop = context.bus.listen(bells.output, (list) => void heard.push(...list), attempt.claimed.run);
   give(store, attempt, ...upTo(10));
   store.take(attempt, chunkOf(attempt, 0, { live: true }), Buffer.from('only live'));
@@ -124,4 +125,27 @@ test('pages follow each other without a gap, by stream and attempt, and a strang
   });
   expect(await readOutput(context.pool, { run: "'; --", after: null, limit: 10 })).toEqual({ chunks: [], more: false });
   expect(troubles).toEqual([]);
+});
+
+test('a bell carries no more than fits, and says that there is more where nothing does', async () => {
+  const [store, attempt] = [storeOf(), attemptOf()];
+  const rung: RungOutput[][] = [];
+  const stop = context.bus.listen(bells.output, (list) => void rung.push(list), attempt.claimed.run);
+  const bodies = [
+    Buffer.alloc(65_536, 1),
+    Buffer.alloc(65_536, 0xc3),
+    ...upTo(30).map(() => Buffer.alloc(20_000, '"')),
+  ];
+  bodies.forEach((body, i) => store.take(attempt, chunkOf(attempt, i + 1), body));
+  await store.settled(attempt);
+  await eventually('the last bell', async () => rung.at(-1)?.at(-1)?.seq === bodies.length);
+  stop();
+  expect(rung.flat().map(({ seq }) => seq)).toEqual(upTo(bodies.length));
+  expect(rung.flat().map(({ text }) => text)).toEqual([
+    undefined,
+    ...bodies.slice(1).map((body) => body.toString('utf8')),
+  ]);
+  expect(context.bus.stats().bellErrors).toBe(0);
+  const { chunks } = await readOutput(context.pool, { run: attempt.claimed.run, after: null, limit: 10_000_000 });
+  expect(chunks.map(({ bytes }) => Buffer.from(bytes, 'base64'))).toEqual(bodies);
 });

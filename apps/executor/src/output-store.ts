@@ -1,5 +1,5 @@
 import { type Pool } from 'pg';
-import { bells, type Bus, type LiveOutput, type OutputChunk } from '#bus';
+import { bells, largestMessage, type Bus, type OutputChunk, type RungOutput } from '#bus';
 import { isId } from '#domain';
 import { withStore } from '#ledger';
 import { type Attempt } from './attempt.js';
@@ -11,7 +11,17 @@ interface Row {
   bytes: Buffer;
 }
 
-const mostBytes = 4 * 1_048_576;
+interface Ringing {
+  piece: RungOutput;
+  /** As JSON, at most. */
+  size: number;
+}
+
+/** A statement's bytes are copied a few times on their way, and the event loop is theirs meanwhile. */
+const mostBytes = 512 * 1024;
+/** More of a run's pieces in one bell would only hold up its neighbours'. */
+const bellBytes = 96 * 1024;
+const [newline, quote, backslash] = [0x0a, 0x22, 0x5c];
 const streams = ['stdout', 'stderr'] as const;
 
 /**
@@ -91,9 +101,12 @@ export class OutputStore {
   /** The store being away holds the launcher back (nothing is acknowledged), it loses nothing. */
   private async insert(rows: Row[]): Promise<void> {
     const text = `insert into run_output (run_id, attempt, seq, stream, start, at, bytes, marker)
-      select * from unnest($1::uuid[], $2::int[], $3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::bytea[], $8::boolean[])
+      select run, attempt, seq, stream, start, at, substring($8::bytea from first for size), marker
+      from unnest($1::uuid[], $2::int[], $3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::boolean[], $9::int[], $10::int[])
+        as row (run, attempt, seq, stream, start, at, marker, first, size)
       on conflict do nothing`;
     const column = <T>(of: (row: Row) => T) => rows.map(of);
+    let next = 1;
     const values = [
       column(({ attempt }) => attempt.claimed.run),
       column(({ attempt }) => attempt.claimed.attempt),
@@ -101,8 +114,11 @@ export class OutputStore {
       column(({ chunk }) => streams.indexOf(chunk.stream)),
       column(({ chunk }) => chunk.offset),
       column(({ chunk }) => chunk.at),
-      column(({ bytes }) => bytes),
       column(({ chunk }) => chunk.marker ?? false),
+      // In one piece, because an array of them would travel as hexadecimal text.
+      Buffer.concat(column(({ bytes }) => bytes)),
+      column(({ bytes }) => (next += bytes.length) - bytes.length),
+      column(({ bytes }) => bytes.length),
     ];
     for (let pause = 100; ; pause = Math.min(2 * pause, 2_000)) {
       try {
@@ -129,18 +145,46 @@ export class OutputStore {
   }
 
   private ring(rows: Row[]): void {
-    const byRun = new Map<string, LiveOutput[]>();
+    const byRun = new Map<string, Ringing[]>();
     for (const { attempt, chunk, bytes } of rows) {
       const { run, attempt: number } = attempt.claimed;
       const list = byRun.get(run) ?? [];
       byRun.set(run, list);
+      const size = jsonBytes(bytes) + 256;
+      // What is too long for a bell stays in the store: control characters, say.
+      const text = size < largestMessage ? { text: bytes.toString('utf8') } : {};
       const live = chunk.live ? { live: true } : {};
-      list.push({ run, attempt: number, seq: chunk.seq, stream: chunk.stream, text: bytes.toString('utf8'), ...live });
+      list.push({ piece: { run, attempt: number, seq: chunk.seq, stream: chunk.stream, ...text, ...live }, size });
     }
-    for (const [run, list] of byRun) {
-      for (let i = 0; i < list.length; i += 4) this.bus.ring(bells.output, list.slice(i, i + 4), run);
-    }
+    for (const [run, list] of byRun) for (const some of portions(list)) this.bus.ring(bells.output, some, run);
   }
+}
+
+/** As many pieces a bell as do not hold up others' bells. */
+function* portions(list: Ringing[]): Generator<RungOutput[]> {
+  let some: RungOutput[] = [];
+  let sum = 0;
+  for (const { piece, size } of list) {
+    if (some.length > 0 && sum + size > bellBytes) {
+      yield some;
+      [some, sum] = [[], 0];
+    }
+    some.push(piece);
+    sum += size;
+  }
+  yield some;
+}
+
+/** What the text takes as JSON at most; to count is a tenth of the work of trying. */
+function jsonBytes(bytes: Buffer): number {
+  let size = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === newline || byte === quote || byte === backslash) size += 2;
+    else if (byte < 0x20) size += 6;
+    else size += byte < 0x80 ? 1 : 3;
+  }
+  return size;
 }
 
 export interface OutputQuestion {
@@ -151,42 +195,34 @@ export interface OutputQuestion {
   limit: number;
 }
 
-interface StoredChunk {
-  attempt: number;
-  seq: number;
+interface StoredChunk extends Omit<OutputChunk, 'stream' | 'offset' | 'at'> {
   stream: number;
   start: string;
   at: Date | string;
-  bytes: Buffer;
+  found: string;
 }
 
-/** A page of stored chunks, in order, at most about `limit` bytes (one chunk at least). */
+const mostChunks = 256;
+
+/** A page of stored chunks, in order, at most `limit` bytes (one chunk at least); no bytes beyond it leave the store. */
 export async function readOutput(
   pool: Pool,
   question: OutputQuestion,
 ): Promise<{ chunks: OutputChunk[]; more: boolean }> {
   const { run, after, attempt = null, stream, limit } = question;
   if (!isId(run)) return { chunks: [], more: false };
-  const text = `select attempt, seq, stream, start, at, bytes from run_output
-    where run_id = $1 and (attempt, seq) > ($2, $3) and ($4::int is null or attempt = $4) and ($5::int is null or stream = $5)
-    order by attempt, seq limit 257`;
-  const values = [run, after?.attempt ?? 0, after?.seq ?? 0, attempt, stream ? streams.indexOf(stream) : null];
+  const text = `select attempt, seq, stream, start, at, found, replace(encode(bytes, 'base64'), E'\\n', '') as bytes from (
+      select *, count(*) over () as found, sum(octet_length(bytes)) over so_far as upto, row_number() over so_far as nth from (
+        select attempt, seq, stream, start, at, bytes from run_output
+        where run_id = $1 and (attempt, seq) > ($2, $3) and ($4::int is null or attempt = $4) and ($5::int is null or stream = $5)
+        order by attempt, seq limit ${mostChunks + 1}) following
+      window so_far as (order by attempt, seq)) page
+    where nth = 1 or (upto <= $6 and nth <= ${mostChunks}) order by attempt, seq`;
+  const values = [run, after?.attempt ?? 0, after?.seq ?? 0, attempt, stream ? streams.indexOf(stream) : null, limit];
   const { rows } = await withStore(() => pool.query<StoredChunk>({ name: 'output-page', text, values }));
-  const chunks: OutputChunk[] = [];
-  let size = 0;
-  for (const row of rows.slice(0, 256)) {
-    if (chunks.length > 0 && size + row.bytes.length > limit) return { chunks, more: true };
-    size += row.bytes.length;
-    const at = new Date(row.at).toISOString();
-    const kind = streams[row.stream] ?? 'stdout';
-    chunks.push({
-      attempt: row.attempt,
-      seq: row.seq,
-      stream: kind,
-      offset: Number(row.start),
-      at,
-      bytes: row.bytes.toString('base64'),
-    });
-  }
-  return { chunks, more: rows.length > 256 };
+  const chunks = rows.map(({ attempt: number, seq, stream: kind, start, at, bytes }) => ({
+    ...{ attempt: number, seq, stream: streams[kind] ?? 'stdout', offset: Number(start) },
+    ...{ at: new Date(at).toISOString(), bytes },
+  }));
+  return { chunks, more: Number(rows[0]?.found ?? 0) > chunks.length };
 }

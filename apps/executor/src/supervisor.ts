@@ -121,6 +121,8 @@ export class Supervisor implements Host {
   onChunk(key: RunKey, chunk: Chunk, bytes: Buffer): void {
     const attempt = this.find(key);
     if (attempt) attempt.whenReady(() => this.output.take(attempt, chunk, bytes));
+    // Nobody will store it: unacknowledged it would hold up the run's end, and others.
+    else if (!chunk.live) this.launcher().ack(key, chunk.seq);
   }
 
   onVoice(key: RunKey, said: Record<string, unknown>): void {

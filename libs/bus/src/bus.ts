@@ -58,6 +58,11 @@ export class Bus {
     return { ...this.wire.stats(), ...this.ports.counts, inFlight: this.strategy.inFlight };
   }
 
+  /** Questions and commands of this side that wait for their answer. */
+  get unanswered(): number {
+    return this.calls.count;
+  }
+
   async send<Q, A>(subject: Subject<Q, A>, data: NoInfer<Q>, meta: CallMeta): Promise<A> {
     // As text at once: what the caller does to its object afterwards is not sent.
     const request = JSON.stringify({ data, meta } satisfies Request<Q>);

@@ -29,6 +29,10 @@ export class Calls {
     return id;
   }
 
+  get count(): number {
+    return this.waiting.size;
+  }
+
   isOpen(id: number): boolean {
     return this.waiting.has(id);
   }

@@ -1,7 +1,7 @@
 export { Answers } from './answers.js';
 export { Bus, type BusStats, createInProcessBus, createNatsBus, type InProcessOptions } from './bus.js';
 export { correlation } from './correlation.js';
-export { RemoteBug } from './envelope.js';
+export { largestMessage, RemoteBug } from './envelope.js';
 export { InProcessExchange } from './in-process.js';
 export { type BusLog, type BusOptions } from './options.js';
 export { type PayloadDatabase, payloadMigrationSql, type PayloadStore, PostgresPayloads } from './payloads.js';
@@ -29,6 +29,7 @@ export {
   type LiveOutput,
   type OnOne,
   type OutputChunk,
+  type RungOutput,
   type Page,
   type Paged,
   type ProcessFilter,

@@ -245,7 +245,12 @@ export interface LiveOutput {
   live?: boolean;
 }
 
+/** As the executor rings it. The text is left out where a bell cannot carry it: the store has it. */
+export interface RungOutput extends Omit<LiveOutput, 'text'> {
+  text?: string;
+}
+
 export const bells = {
   flushed: bell<Flushed>('evt.ledger.Flushed', everybody, everybody),
-  output: bell<LiveOutput[]>('out.*', ['executor'], ['gateway']),
+  output: bell<RungOutput[]>('out.*', ['executor'], ['gateway']),
 } as const;

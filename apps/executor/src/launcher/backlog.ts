@@ -11,7 +11,14 @@ interface Kept {
   load: () => Buffer;
 }
 
-const memoryLimit = 64 * 1024;
+const runLimit = 64 * 1024;
+/** All runs together. */
+export const memoryLimit = 4 * 1024 * 1024;
+
+/** What all backlogs of a launcher may hold in memory yet. */
+export interface Memory {
+  left: number;
+}
 
 export class Backlog {
   private kept: Kept[] = [];
@@ -19,18 +26,22 @@ export class Backlog {
   private inMemory = 0;
   private position = 0;
   private readonly spool: Spool;
-  /** Not yet acknowledged. */
+  /** Not yet acknowledged; and what of it was sent. */
   bytes = 0;
+  inFlight = 0;
   private lastSeq = 0;
 
-  constructor(dir: string) {
+  constructor(
+    dir: string,
+    private readonly memory: Memory,
+  ) {
     this.spool = new Spool(dir);
   }
 
   /** Keeps a copy; throws what the disk says. */
   add(head: Omit<ChunkHead, 'seq'>, data: Buffer): void {
-    if (this.inMemory + data.length <= memoryLimit) {
-      this.inMemory += data.length;
+    if (this.inMemory + data.length <= runLimit && data.length <= this.memory.left) {
+      this.take(data.length);
       const memory = Buffer.from(data);
       this.keep(head, data.length, memory, () => memory);
       return;
@@ -64,12 +75,14 @@ export class Backlog {
     const chunk = this.kept[this.sent];
     if (!chunk) return undefined;
     this.sent++;
+    this.inFlight += chunk.size;
     return { head: chunk.head, body: chunk.load() };
   }
 
   /** A new executor gets everything that the former one did not acknowledge. */
   rewind(): void {
     this.sent = 0;
+    this.inFlight = 0;
   }
 
   /** Everything up to `seq` is committed. */
@@ -77,7 +90,8 @@ export class Backlog {
     let count = 0;
     for (let each = this.kept[0]; each && each.head.seq <= seq; each = this.kept[count]) {
       this.bytes -= each.size;
-      if (each.memory) this.inMemory -= each.size;
+      if (each.memory) this.take(-each.size);
+      if (count < this.sent) this.inFlight -= each.size;
       count++;
     }
     if (count === 0) return;
@@ -88,8 +102,15 @@ export class Backlog {
     this.spool.empty();
   }
 
+  private take(size: number): void {
+    this.inMemory += size;
+    this.memory.left -= size;
+  }
+
   close(): void {
     this.kept = [];
+    this.inFlight = 0;
+    this.take(-this.inMemory);
     this.spool.close();
   }
 }

@@ -22,7 +22,7 @@ afterAll(async () => {
 const whole = { storeLimit: 1024 * 1024 * 1024 };
 
 describe('output', () => {
-  it('is kept byte for byte, invalid UTF-8 too, in chunks of 32 KiB that say where they belong', async () => {
+  it('is kept byte for byte, invalid UTF-8 too, in chunks of 64 KiB that say where they belong', async () => {
     const data = randomBytes(3_000_000);
     bench.start('bytes', ['/bin/cat', file('bytes', data)]);
     expect((await bench.closed('bytes')).bytes).toBe(data.length);
@@ -32,7 +32,7 @@ describe('output', () => {
     let offset = 0;
     for (const { chunk, bytes } of chunks) {
       expect(chunk.offset).toBe(offset);
-      expect(bytes.length).toBeLessThanOrEqual(32 * 1024);
+      expect(bytes.length).toBeLessThanOrEqual(64 * 1024);
       offset += bytes.length;
     }
   });
@@ -188,5 +188,31 @@ describe('an executor that is slow or away', () => {
     expect(second.client.runs).toMatchObject([{ key: 'shared', state: 'running' }]);
     expect(await second.closed('shared')).toMatchObject({ exitCode: 0 });
     await second.stop();
+  });
+});
+
+describe('many loud runs', () => {
+  it('leave little unacknowledged with the executor, and none is kept from speaking', async () => {
+    const other = await new Bench({ acks: false }).connect();
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const key of keys) other.sh(key, 'head -c 3000000 /dev/zero', whole);
+    await until(() => (keys.every((key) => other.stored(key).length > 0) ? true : undefined), 5000, 'a word of each');
+    await sleep(1000);
+    const sizes = keys.map((key) => other.stored(key).length);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(1024 * 1024 + 64 * 1024);
+    expect(sizes.reduce((sum, size) => sum + size)).toBeLessThanOrEqual(2 * 1024 * 1024 + keys.length * 64 * 1024);
+    other.acks = true;
+    for (const key of keys) other.client.ack(key, other.of(key).chunks.at(-1)!.chunk.seq);
+    for (const key of keys) expect(await other.closed(key)).toMatchObject({ exitCode: 0, bytes: 3_000_000 });
+    for (const key of keys) expect(other.stored(key).length).toBe(3_000_000);
+    await other.stop();
+  });
+
+  it('are paced together, and lose nothing by it', async () => {
+    const began = performance.now();
+    for (const key of ['loud', 'louder']) bench.sh(key, 'head -c 40000000 /dev/zero; exit 3', { storeLimit: 100_000 });
+    for (const key of ['loud', 'louder'])
+      expect(await bench.closed(key)).toMatchObject({ exitCode: 3, bytes: 40_000_000 });
+    expect(performance.now() - began).toBeGreaterThan(2000);
   });
 });

@@ -1,18 +1,13 @@
 /** Starts, watches and ends the commands; lives longer than the executor that it works for. */
-import { openSync, statSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { type Socket } from 'node:net';
+import { memoryLimit } from './backlog.js';
 import { closeAll, errnoName, openPipe, type Reaped, reap, spawn } from './libc.js';
 import { Link } from './link.js';
+import { Pace } from './pace.js';
 import { tagOf } from './proc.js';
-import {
-  FrameReader,
-  keyId,
-  type KillReason,
-  type RefusalCode,
-  type RunKey,
-  type StartOrder,
-  type ToLauncher,
-} from './protocol.js';
+import { FrameReader, keyId, type KillReason, type RunKey, type StartOrder, type ToLauncher } from './protocol.js';
+import { refusal } from './refusal.js';
 import { Run, type RunHost } from './run.js';
 import { Strays } from './strays.js';
 import { TreeKiller } from './tree.js';
@@ -40,6 +35,7 @@ export class Launcher {
   private readonly alive = new Set<Run>();
   private readonly mains = new Map<number, Run>();
   private readonly link = new Link();
+  private readonly pace = new Pace();
   private readonly strays: Strays;
   private readonly killer: TreeKiller;
   private readonly host: RunHost;
@@ -60,8 +56,10 @@ export class Launcher {
     );
     this.host = {
       spoolDir: settings.spoolDir,
+      memory: { left: memoryLimit },
       holdBytes: settings.holdBytes,
       dirty: (run) => this.flushSoon(run),
+      took: (run, bytes) => this.pace.took(run, bytes),
       pump: (run) => this.link.pump(run),
       sendLive: (frame) => this.link.sendIfIdle(frame),
       broken: (run) => !run.exit && this.killer.kill(run, run.graceMs),
@@ -118,7 +116,7 @@ export class Launcher {
       case 'renew':
         return this.renew(frame.keys);
       case 'ack':
-        return this.runs.get(keyId(frame.key))?.ack(frame.seq);
+        return this.link.freeing(this.runs.get(keyId(frame.key)), (run) => run.ack(frame.seq));
       case 'forget':
         return this.forget(keyId(frame.key));
       case 'shutdown':
@@ -250,7 +248,7 @@ export class Launcher {
   private forget(id: string): void {
     const run = this.runs.get(id);
     if (!run?.isOver) return;
-    run.forget();
+    this.link.freeing(run, () => run.forget());
     this.runs.delete(id);
   }
 
@@ -274,39 +272,3 @@ export class Launcher {
 }
 
 type Spawned = { pid: number; stdout: number; stderr: number } | { pid: null; errno: string };
-
-/** posix_spawn says only one errno for a missing directory and a missing command. */
-function refusal(order: StartOrder, errno: string): { code: RefusalCode; errno: string; text: string } {
-  const command = JSON.stringify(order.argv[0] ?? '');
-  const answer = (code: RefusalCode, text: string) => ({ code, errno, text: `${text} (${errno})` });
-  if (order.cwd !== undefined && !isDirectory(order.cwd)) {
-    return answer(
-      'cwd_missing',
-      `The working directory ${JSON.stringify(order.cwd)} is not there or cannot be entered`,
-    );
-  }
-  switch (errno) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return answer('command_not_found', `The command ${command}, or its interpreter, was not found`);
-    case 'EACCES':
-    case 'EPERM':
-    case 'ENOEXEC':
-    case 'EISDIR':
-      return answer('command_not_executable', `The command ${command} cannot be executed`);
-    case 'E2BIG':
-      return answer('spawn_failed', 'The arguments and the environment together are too long');
-    case 'EINVAL':
-      return answer('spawn_failed', 'The command is empty, or an argument or variable holds a NUL character');
-    default:
-      return answer('spawn_failed', `The command ${command} could not be started`);
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
-  }
-}

@@ -1,5 +1,5 @@
 /** What one run prints: cut into chunks, its own voice taken out, capped to a beginning and an end. */
-import { Backlog } from './backlog.js';
+import { Backlog, type Memory } from './backlog.js';
 import { type StreamName } from './protocol.js';
 import { Tail } from './tail.js';
 import { type VoiceData, VoiceFilter } from './voice.js';
@@ -17,20 +17,24 @@ export interface OutputEvents {
 
 interface Gathering {
   name: StreamName;
-  waiting: Buffer | undefined;
+  /** The first `size` bytes of it wait. */
+  room: Buffer;
+  size: number;
   since: string;
   offset: number;
 }
 
-const chunkLimit = 32 * 1024;
+const chunkLimit = 64 * 1024;
+const smallestRoom = 1024;
+const none = Buffer.alloc(0);
 const smallestLimit = 1024;
 
 export class Output {
   readonly backlog: Backlog;
   /** Printed on both streams, voice and omitted bytes included. */
   bytes = 0;
-  private readonly stdout: Gathering = { name: 'stdout', waiting: undefined, since: '', offset: 0 };
-  private readonly stderr: Gathering = { name: 'stderr', waiting: undefined, since: '', offset: 0 };
+  private readonly stdout: Gathering = { name: 'stdout', room: none, size: 0, since: '', offset: 0 };
+  private readonly stderr: Gathering = { name: 'stderr', room: none, size: 0, since: '', offset: 0 };
   private readonly voice: VoiceFilter;
   private readonly headLimit: number;
   private readonly tailLimit: number;
@@ -41,12 +45,13 @@ export class Output {
   constructor(
     private readonly dir: string,
     storeLimit: number,
+    memory: Memory,
     private readonly events: OutputEvents,
   ) {
     const limit = Math.max(smallestLimit, Math.floor(storeLimit));
     this.headLimit = Math.floor(limit / 2);
     this.tailLimit = limit - this.headLimit;
-    this.backlog = new Backlog(dir);
+    this.backlog = new Backlog(dir, memory);
     this.voice = new VoiceFilter((data) => this.gather(this.stdout, data), events.voice);
   }
 
@@ -65,7 +70,7 @@ export class Output {
   flush(): void {
     this.attempt(() => {
       const both = [this.stdout, this.stderr].sort((a, b) => (a.since < b.since ? -1 : 1));
-      for (const stream of both) this.release(stream, true, false);
+      for (const stream of both) this.cut(stream, false);
     });
   }
 
@@ -73,7 +78,7 @@ export class Output {
   end(): void {
     this.attempt(() => {
       this.voice.end();
-      for (const stream of [this.stdout, this.stderr]) this.release(stream, true, true);
+      for (const stream of [this.stdout, this.stderr]) this.cut(stream, true);
       if (this.tail) this.closeTail(this.tail);
     });
   }
@@ -93,33 +98,37 @@ export class Output {
     }
   }
 
+  /** In a room of its own that grows with need: a gigabyte is no garbage, and a few bytes take little. */
   private gather(stream: Gathering, data: Buffer): void {
-    if (!stream.waiting) stream.since = new Date().toISOString();
-    const all = stream.waiting ? Buffer.concat([stream.waiting, data]) : data;
-    if (all.length < chunkLimit) stream.waiting = all === data ? Buffer.from(data) : all;
-    else this.cut(stream, all, false, false);
-    if (stream.waiting) this.events.dirty();
-  }
-
-  private release(stream: Gathering, small: boolean, last: boolean): void {
-    if (stream.waiting) this.cut(stream, stream.waiting, small, last);
-  }
-
-  /** Stores whole chunks, and with `small` the rest too; only at the `last` may a character stay incomplete. */
-  private cut(stream: Gathering, all: Buffer, small: boolean, last: boolean): void {
-    let from = 0;
-    while (all.length - from >= chunkLimit || (small && from < all.length)) {
-      const size = Math.min(chunkLimit, all.length - from);
-      const final = last && from + size === all.length;
-      const end = final ? all.length : from + wholeCharacters(all.subarray(from, from + size));
-      if (end === from) break;
-      this.store(stream, all.subarray(from, end));
-      from = end;
+    for (let from = 0; from < data.length;) {
+      if (stream.size === 0) stream.since = new Date().toISOString();
+      widen(stream, data.length - from);
+      const size = Math.min(stream.room.length - stream.size, data.length - from);
+      data.copy(stream.room, stream.size, from, from + size);
+      stream.size += size;
+      from += size;
+      if (stream.size === chunkLimit) this.store(stream, false);
     }
-    stream.waiting = from < all.length ? Buffer.from(all.subarray(from)) : undefined;
+    if (stream.size > 0) this.events.dirty();
   }
 
-  private store(stream: Gathering, data: Buffer): void {
+  private cut(stream: Gathering, last: boolean): void {
+    const little = stream.size < smallestRoom;
+    if (stream.size > 0) this.store(stream, last);
+    // Who prints a lot keeps the room, or a new one every few milliseconds would be garbage of its own.
+    if (last || (little && stream.size === 0)) stream.room = none;
+  }
+
+  /** What waits becomes a chunk; only at the `last` may a character stay incomplete. */
+  private store(stream: Gathering, last: boolean): void {
+    const all = stream.room.subarray(0, stream.size);
+    const end = last ? all.length : wholeCharacters(all);
+    if (end > 0) this.keep(stream, all.subarray(0, end));
+    all.copyWithin(0, end);
+    stream.size -= end;
+  }
+
+  private keep(stream: Gathering, data: Buffer): void {
     let rest = data;
     const { since: at, name } = stream;
     if (!this.tail) {
@@ -155,6 +164,14 @@ export class Output {
   private headOffset(pieces: readonly { stream: StreamName; offset: number }[]): number {
     return pieces.find((piece) => piece.stream === 'stdout')?.offset ?? this.stdout.offset;
   }
+}
+
+function widen(stream: Gathering, more: number): void {
+  const needed = Math.min(chunkLimit, stream.size + more);
+  if (stream.room.length >= needed) return;
+  const room = Buffer.allocUnsafe(Math.max(smallestRoom, 2 ** Math.ceil(Math.log2(needed))));
+  stream.room.copy(room, 0, 0, stream.size);
+  stream.room = room;
 }
 
 /** How much of it ends with a whole character; a sequence that cannot become valid does not wait for more. */

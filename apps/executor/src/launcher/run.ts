@@ -1,4 +1,5 @@
 /** One attempt from its start order to its end frame, and what the executor has not yet been told of it. */
+import { type Memory } from './backlog.js';
 import { Output } from './output.js';
 import { Pipe } from './pipe.js';
 import { type Wanted } from './proc.js';
@@ -20,9 +21,12 @@ export interface Frame {
 
 export interface RunHost {
   spoolDir: string;
+  memory: Memory;
   /** Unacknowledged bytes at which the command has to wait. */
   holdBytes: number;
   dirty: (run: Run) => void;
+  /** So many bytes were read. */
+  took: (run: Run, bytes: number) => void;
   /** There may be something to send. */
   pump: (run: Run) => void;
   sendLive: (frame: Frame) => void;
@@ -58,6 +62,8 @@ export class Run {
   private voice: Record<string, unknown> | undefined;
   private end: ToExecutor | undefined;
   private endSent = false;
+  private full = false;
+  private heldBack = false;
   private liveAllowance = livePerSecond;
   private liveAt = performance.now();
 
@@ -75,7 +81,7 @@ export class Run {
       .map((name) => `${name}=${order.env[name]}`);
     // An attempt number alone would match every other run.
     if (order.env['RUNLEDGER_RUN_ID'] === undefined) this.marks = [];
-    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, {
+    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, host.memory, {
       dirty: () => host.dirty(this),
       stored: () => this.stored(),
       voice: (data) => this.speak(data),
@@ -96,13 +102,22 @@ export class Run {
     return this.output.backlog.firstUnacked;
   }
 
+  /** Bytes of chunks sent and not acknowledged. */
+  get inFlight(): number {
+    return this.output.backlog.inFlight;
+  }
+
   get pipesEnded(): boolean {
     return this.pipes.every((pipe) => pipe.ended);
   }
 
   listen(stream: StreamName, fd: number): void {
     const onEnd = () => this.host.pipeEnded(this);
-    this.pipes.push(new Pipe(fd, (data) => this.output.push(stream, data), onEnd));
+    const take = (data: Buffer) => {
+      this.output.push(stream, data);
+      this.host.took(this, data.length);
+    };
+    this.pipes.push(new Pipe(fd, take, onEnd));
   }
 
   attach(): void {
@@ -189,6 +204,12 @@ export class Run {
     return { header: this.end };
   }
 
+  /** Beside the backlog's own limit. */
+  holdBack(heldBack: boolean): void {
+    this.heldBack = heldBack;
+    this.holdOrResume();
+  }
+
   private stored(): void {
     this.holdOrResume();
     this.host.pump(this);
@@ -196,9 +217,11 @@ export class Run {
 
   private holdOrResume(): void {
     const { backlog, inHead } = this.output;
-    const held = inHead && backlog.bytes >= this.host.holdBytes;
+    if (!inHead) this.full = false;
+    else if (backlog.bytes >= this.host.holdBytes) this.full = true;
     // Some distance between stop and go, or each acknowledgement would wake the command for one chunk.
-    if (held || !inHead || backlog.bytes < this.host.holdBytes * 0.75) for (const pipe of this.pipes) pipe.hold(held);
+    else if (backlog.bytes < this.host.holdBytes * 0.75) this.full = false;
+    for (const pipe of this.pipes) pipe.hold(this.full || this.heldBack);
   }
 
   private speak(data: Record<string, unknown>): void {

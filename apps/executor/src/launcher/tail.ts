@@ -10,7 +10,7 @@ interface Piece {
   size: number;
 }
 
-const pieceLimit = 32 * 1024;
+const pieceLimit = 64 * 1024;
 /** Only a run that changes streams with every few bytes for hours gets here; then the kept end is shorter, not memory larger. */
 const pieceCountLimit = 65_536;
 
