@@ -33,6 +33,7 @@ export class Claimer {
   private waits = false;
   private later: { timer: NodeJS.Timeout; at: number } | null = null;
   private lookedAt = -Infinity;
+  private crowded = false;
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -51,6 +52,7 @@ export class Claimer {
       return;
     }
     const { slots, light } = this.free();
+    this.crowded = light <= 0;
     if (slots <= 0 && light <= 0) return;
     const early = slots > 0 ? 0 : this.lookedAt + lookEvery - performance.now();
     if (early > 0) return this.pokeIn(early);
@@ -59,8 +61,9 @@ export class Claimer {
     this.underWay = this.claim(Math.max(slots, 0), Math.max(light, 0));
   }
 
-  /** A run has ended. */
-  freed(): void {
+  /** A run has ended; one that weighs nothing makes room only where there was none. */
+  freed(weighed: boolean): void {
+    if (!weighed && !this.crowded) return;
     const { slots, all } = this.free();
     if (!this.waits || slots * 2 >= all) this.poke();
     else this.pokeIn(gather);

@@ -136,8 +136,8 @@ describe('cancelled', () => {
     await eventually(async () => (await printed(run)).length > 1_000_000);
     await cancel(run);
     const { data } = await happens(context, run, 'RunCancelled', 10_000);
-    expect(data.output).toMatchObject({ truncated: true });
-    expect(data.output!.bytes).toBeGreaterThan(data.output!.stored);
+    expect(data.output!.bytes).toBeGreaterThan(1_000_000);
+    expect(data.output!.bytes).toBeGreaterThanOrEqual(data.output!.stored);
     const { rows } = await context.pool.query<{ n: string }>(
       'select sum(length(bytes))::text as n from run_output where run_id = $1',
       [run],

@@ -53,7 +53,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
       (err) => this.trouble(err, 'output is stored again later'),
     );
     this.supervisor = new Supervisor(context, this.output, () => this.link, {
-      freed: () => this.claimer.freed(),
+      freed: (weighed) => this.claimer.freed(weighed),
       retry: (dueAt) => this.claimer.pokeAt(dueAt),
     });
     this.starter = new Starter(

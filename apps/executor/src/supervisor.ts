@@ -23,7 +23,7 @@ export class Supervisor implements Host {
     private readonly context: Context,
     private readonly output: OutputStore,
     private readonly launcher: () => LauncherLink,
-    private readonly on: { freed: () => void; retry: (dueAt: string) => void },
+    private readonly on: { freed: (weighed: boolean) => void; retry: (dueAt: string) => void },
   ) {
     this.voice = new Voice(context.ledger, (err) => this.trouble(err, 'progress is reported again later'));
   }
@@ -79,7 +79,7 @@ export class Supervisor implements Host {
   /** Records the end once all output is committed; while the store is away the launcher keeps it and we try again. */
   finish(attempt: Attempt, outcome: Outcome): void {
     if (attempt.ending) return;
-    attempt.ending = true;
+    this.release(attempt);
     const { run, attempt: number, epoch, correlation } = attempt.claimed;
     const command = () => ({
       type: 'FinishRun' as const,
@@ -92,7 +92,7 @@ export class Supervisor implements Host {
   /** The attempt is gone without a verdict of its own. */
   lose(attempt: Attempt, reason: string): void {
     if (attempt.ending) return;
-    attempt.ending = true;
+    this.release(attempt);
     const { run, attempt: number, epoch, correlation } = attempt.claimed;
     const order = () => lose(systemMeta(derivedId('lost', run, epoch), correlation), number, epoch, reason);
     void this.untilRecorded(attempt, () => report(this.context.ledger, run, order(), attempt.known));
@@ -158,11 +158,18 @@ export class Supervisor implements Host {
   /** Forgets an attempt that turned out not to be ours, with nothing to record. */
   drop(attempt: Attempt): void {
     if (!this.attempts.delete(attempt.key)) return;
-    if (attempt.weighs) this.heavy--;
+    const held = !attempt.ending;
     this.voice.forget(attempt);
     this.context.metrics.running.set(this.attempts.size);
     if (attempt.order?.sent) this.launcher().forget(attempt.launcherKey);
-    this.on.freed();
+    if (held) this.release(attempt);
+  }
+
+  /** Its processes are over: the slot is free before its end is recorded, and a claim shares the flush that records it. */
+  private release(attempt: Attempt): void {
+    attempt.ending = true;
+    if (attempt.weighs) this.heavy--;
+    this.on.freed(attempt.weighs);
   }
 
   private async untilRecorded(attempt: Attempt, record: () => ReturnType<typeof report>): Promise<void> {
