@@ -10,7 +10,7 @@ export type ViewName = 'run_view' | 'process_view';
 /** How long a lost bell may hold a view back that nobody waits for. */
 const poll = 2_000;
 /** A view may be this many milliseconds behind when nobody waits for it. */
-const rest = 20;
+const rest = 50;
 /** Less than the two seconds after which the bus gives an answer up. */
 const patience = 1_500;
 

@@ -49,6 +49,20 @@ export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
     data = lift(data as never);
     schema += 1;
   }
-  const meta = JSON.parse(row.meta) as EventMeta;
-  return { position, id, stream, version, type, schema, data, meta, ...(digest === undefined ? {} : { digest }) };
+  let meta: EventMeta | undefined;
+  const event: StoredEvent = {
+    position,
+    id,
+    stream,
+    version,
+    type,
+    schema,
+    data,
+    // Most readers fold what is in `data` and never look.
+    get meta() {
+      return (meta ??= JSON.parse(row.meta) as EventMeta);
+    },
+  };
+  if (digest !== undefined) event.digest = digest;
+  return event;
 }
