@@ -25,7 +25,9 @@ export async function fill({ database, owner }, runs) {
 export async function rebuild(stage, { database }) {
   const env = { ...process.env, DATABASE_URL: database.url, RUNLEDGER_DATA: path.join(stage.dir, 'rebuild') };
   const events = Number(await database.one('select max(last) from block'));
-  const { stdout } = await run(process.execPath, [dist('deploy/local/rebuild.js'), 'run_view'], { env });
+  // With the flag of `npm run rebuild`.
+  const args = ['--max-semi-space-size=64', dist('deploy/local/rebuild.js'), 'run_view'];
+  const { stdout } = await run(process.execPath, args, { env });
   const said = /rebuilt up to event (\d+) in [\d.]+ s \((\d+) events\/s\)/.exec(stdout);
   if (said === null || Number(said[1]) !== events) throw new Error(`the rebuild said: ${stdout}`);
   return { events, rate: Number(said[2]) };

@@ -52,6 +52,8 @@ async function write(target: Target, all: Folded[]): Promise<void> {
 
 async function insert({ client, table }: Target, all: Folded[]): Promise<void> {
   const column = <T>(of: (folded: Folded) => T) => all.map(of);
+  const plain = (of: (folded: Folded) => string | number | null) =>
+    `{${all.map((each) => of(each) ?? 'null').join(',')}}`;
   await client.query(
     `insert into ${table('run_view')} (id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row)
     select id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row::json
@@ -59,17 +61,18 @@ async function insert({ client, table }: Target, all: Folded[]): Promise<void> {
       $10::timestamptz[], $11::timestamptz[], string_to_array($12, e'\\n'))
       as r(id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row)`,
     [
-      column(({ row }) => row.id),
-      column(({ born }) => born),
-      column(({ row }) => row.number),
-      column(({ row }) => row.process?.id ?? null),
-      column(({ row }) => row.process?.number ?? null),
-      column(({ row }) => row.status),
+      // Nothing in these needs a quote, and looking for one in each value takes longer than all the rest.
+      plain(({ row }) => row.id),
+      plain(({ born }) => born),
+      plain(({ row }) => row.number),
+      plain(({ row }) => row.process?.id ?? null),
+      plain(({ row }) => row.process?.number ?? null),
+      plain(({ row }) => row.status),
       column(({ row }) => row.owner),
       column(({ row }) => row.batch),
       column(({ row }) => row.server),
-      column(({ row }) => row.requestedAt),
-      column(({ row }) => row.startedAt),
+      plain(({ row }) => row.requestedAt),
+      plain(({ row }) => row.startedAt),
       lines(all),
     ],
   );
