@@ -6,6 +6,7 @@ import { type Pool } from 'pg';
 import { bells, natsUsers, subjects } from '#bus';
 import { planChildren, readClusterOptions } from '../local/cluster-plan.js';
 import { startNats, type Nats } from '../local/nats.js';
+import { snapshot } from '../../apps/executor/src/launcher/proc.js';
 import { commandLine, endProcess, identify, writeRecords } from '../local/processes.js';
 import { freePort } from '../local/ports.js';
 import { Api } from './api.js';
@@ -111,11 +112,12 @@ export class Stack {
   }
 
   launchers(): number[] {
-    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-    return pids.map(Number).filter((pid) => {
+    const all = snapshot().filter(({ pid }) => {
       const command = commandLine(pid);
       return command.includes('launcher.main.js') && command.includes(this.dataDir);
     });
+    // What a launcher has forked looks like it until it is the command.
+    return all.filter(({ parent }) => !all.some(({ pid }) => pid === parent)).map(({ pid }) => pid);
   }
 
   /** Each launcher marks what it starts with a family of tags; a successor overwrites the file. */

@@ -11,8 +11,8 @@ interface Watched {
   stop: () => void;
 }
 
-/** In base64 still less than what travels over the bus in one message. */
-const pageBytes = 160 * 1024;
+/** In base64 a string that V8 makes among the young ones: larger ones stay until the whole heap is collected. */
+const pageBytes = 64 * 1024;
 const mostReads = 4;
 const look = 250;
 /** How long watchers are told things before everybody else gets his turn. */
