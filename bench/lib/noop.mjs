@@ -1,6 +1,6 @@
 /** Recorded no-op runs, one HTTP call a run, beside peers that are called once a job. */
 import { measurePeer, peersHere } from './peer.mjs';
-import { inFlight } from './http.mjs';
+import { repeat } from './http.mjs';
 import { assertCounted, noop, startProduct, succeeded, untilRecorded } from './product.mjs';
 import { alternate, ratios } from './rounds.mjs';
 import { judged } from './stats.mjs';
@@ -10,7 +10,7 @@ export async function measureRuns(product, body, { count, lanes }) {
   const before = await succeeded(product);
   const cpu = product.cpu();
   const began = performance.now();
-  await inFlight(lanes, count, () => product.api.call('POST', '/api/v1/runs', body));
+  await repeat(product.api, { lanes, count, method: 'POST', path: '/api/v1/runs', body });
   const submitted = performance.now();
   const recorded = await untilRecorded(product, before, count);
   const seconds = (recorded - began) / 1_000;

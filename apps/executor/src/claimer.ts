@@ -96,11 +96,6 @@ export class Claimer {
     return this.underWay !== null;
   }
 
-  /** Whether one more that weighs nothing may be begun. */
-  get room(): boolean {
-    return !this.stopped && this.free().light > 0;
-  }
-
   /** Claims no more; what is being claimed arrives first. */
   async stop(): Promise<void> {
     this.stopped = true;

@@ -4,7 +4,7 @@ import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } f
 import { bells, type Flushed } from '#bus';
 import { newId, type Meta, type RunEvent } from '#domain';
 import { type Handled } from '#ledger';
-import { Rescuer, type Born } from '#admission';
+import { admit, isAtOnce, Rescuer, type Born } from '#admission';
 import { Context } from '#service';
 import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
@@ -13,12 +13,11 @@ import { type LauncherClient } from './launcher/launcher-client.js';
 import { LauncherLink } from './launcher-link.js';
 import { Lease, type Held } from './lease.js';
 import { OutputStore } from './output-store.js';
-import { Starter } from './starter.js';
 import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
-/** Events after which there may be something to claim. */
-const claimable = new Set(['RunRequested', 'RunRetryScheduled', 'RunCancelled']);
+/** What puts rows into the queue. */
+const queueing = new Set(['queue_add', 'queue_retry']);
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
 const mostLight = 1_000;
@@ -38,7 +37,6 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   private link: LauncherLink;
   private claimer: Claimer;
   private superseder: Superseder;
-  private readonly starter: Starter;
   private former: string | null = null;
   private meeting = false;
   private renewing = false;
@@ -56,11 +54,6 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
       freed: (weighed) => this.claimer.freed(weighed),
       retry: (dueAt) => this.claimer.pokeAt(dueAt),
     });
-    this.starter = new Starter(
-      ledger,
-      () => (this.claimer.room ? this.lease : null),
-      (run) => this.supervisor.begin(run),
-    );
     this.rescuer = new Rescuer(ledger, (run, reason) => context.log.warn({ run, reason }, 'run lost'));
   }
 
@@ -84,14 +77,17 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     log.info({ executor: this.lease.executor, slots: config.RUNLEDGER_EXECUTOR_SLOTS }, 'executor ready');
   }
 
-  /** A claim ordered in the turn of a run's birth goes out in the same flush. */
-  poke(): void {
+  /** Queues a run, or carries it out with its birth when there is nothing to do in it. */
+  async request(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
+    const { ledger } = this.context;
+    if (isAtOnce(born)) {
+      const { executor, server } = this.lease;
+      return admit(ledger, id, born, meta, { executor, server, epoch: String(await ledger.number('epoch')) });
+    }
+    const done = admit(ledger, id, born, meta);
+    // A claim ordered in the turn of a run's birth goes out in the same flush.
     this.claimer.poke();
-  }
-
-  /** A run that waits for nobody, begun with its birth; `null` when it must queue like any other. */
-  startNow(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent> | null> {
-    return this.starter.start(id, born, meta);
+    return done;
   }
 
   /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */
@@ -264,7 +260,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
         this.supervisor.kill(attempt, 'fenced');
     }
     const known = new Set(this.supervisor.all().map(({ claimed: { run, epoch } }) => `${run}/${epoch}`));
-    const news = ({ run, epoch }: Held) => !known.has(`${run}/${epoch}`) && !this.starter.isStarting(epoch);
+    const news = ({ run, epoch }: Held) => !known.has(`${run}/${epoch}`);
     const unheard = held.filter(news).map(({ epoch }) => epoch);
     if (unheard.length === 0) return;
     if (this.claimer.busy || this.meeting) return this.lookSoon();
@@ -291,8 +287,8 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
   }
 
-  private heard({ types, heads }: Flushed): void {
-    if (types.some((type) => claimable.has(type))) this.claimer.poke();
+  private heard({ types, heads, hooks }: Flushed): void {
+    if (hooks.some((hook) => queueing.has(hook)) || types.includes('RunCancelled')) this.claimer.poke();
     if (types.includes('RunRequested') || types.includes('RunStarted')) this.superseder.heard();
     if (!types.includes('RunCancelRequested')) return;
     if (!heads) return this.lookSoon();

@@ -1,9 +1,8 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type OnOne, type Request, type RequestRun } from '#bus';
-import { type Meta, type RunEvent } from '#domain';
-import { admit, report, type Born } from '#admission';
-import { type Handled } from '#ledger';
-import { Context, metaOf } from '#service';
+import { type RunEvent } from '#domain';
+import { report } from '#admission';
+import { committed, Context, metaOf } from '#service';
 import { Executor } from './executor.js';
 import { readOutput, type OutputQuestion } from './output-store.js';
 
@@ -21,21 +20,17 @@ export class RunController {
     const meta = metaOf(call);
     const number = await ledger.number('run');
     const born = { ...asked, number, owner: meta.actor, batch: null, scheduledFor: null };
-    const handled = (await this.executor.startNow(id, born, meta)) ?? (await this.queue(id, born, meta));
+    const handled = await this.executor.request(id, born, meta);
     log.debug({ run: id, position: handled.position }, 'run requested');
-    return handled;
-  }
-
-  private queue(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
-    const done = admit(this.context.ledger, id, born, meta);
-    this.executor.poke();
-    return done;
+    return committed(handled);
   }
 
   @Answers(subjects.cancelRun)
   async cancel({ data, meta }: Request<OnOne & { reason: string | null }>): Promise<Committed<RunEvent>> {
     const { id, reason, any } = data;
-    return report(this.context.ledger, id, { type: 'CancelRun', meta: metaOf(meta), data: { reason, any } });
+    return committed(
+      await report(this.context.ledger, id, { type: 'CancelRun', meta: metaOf(meta), data: { reason, any } }),
+    );
   }
 
   @Answers(subjects.readOutput)

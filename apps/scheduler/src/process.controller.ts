@@ -4,14 +4,15 @@ import {
   fold,
   noSuchProcess,
   process,
+  type Process,
   type ProcessCommand,
   type ProcessEvent,
   type ProcessSettings,
   type RunEvent,
 } from '#domain';
 import { admit } from '#admission';
-import { handle, type Handled } from '#ledger';
-import { Context, metaOf } from '#service';
+import { handle, type HandleOptions } from '#ledger';
+import { committed, Context, metaOf } from '#service';
 import { timersAfter } from './timers.js';
 
 type Answer = Promise<Committed<ProcessEvent>>;
@@ -65,15 +66,17 @@ export class ProcessController {
     const number = await ledger.number('run');
     const of = { id: data.id, number: state.number, name, revision: state.revision };
     const born = { number, name, process: of, action, policies, owner: meta.actor, parameters: data.parameters };
-    return admit(ledger, data.run, { ...born, batch: null, scheduledFor: null, retryOf: null, payload: null }, meta);
+    const asked = { ...born, batch: null, scheduledFor: null, retryOf: null, payload: null };
+    return committed(await admit(ledger, data.run, asked, meta));
   }
 
-  private order(id: string, command: ProcessCommand, creating = false): Promise<Handled<ProcessEvent>> {
+  private async order(id: string, command: ProcessCommand, creating = false): Answer {
     const { ledger, log } = this.context;
     log.debug({ process: id, command: command.type }, 'process command');
-    return handle(ledger, process, id, command, {
+    const options: HandleOptions<Process, ProcessEvent> = {
       creating,
       alongside: (events, state, version) => timersAfter(id, state, version, events),
-    });
+    };
+    return committed(await handle(ledger, process, id, command, options));
   }
 }

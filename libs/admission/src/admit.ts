@@ -3,11 +3,11 @@ import {
   jitterOf,
   run,
   type Action,
+  type Holder,
   type Meta,
   type Overlap,
   type RunEvent,
   type RunEventOf,
-  type Start,
 } from '#domain';
 import { handle, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
 
@@ -34,8 +34,11 @@ export function workOf({ name, number, action, policies, process, scheduledFor, 
 /** How many of an executor's slots it takes. */
 export const weightOf = ({ kind }: Action): number => (kind === 'noop' ? 0 : 1);
 
-/** The queue row of a run that has just been requested, and perhaps started by the same order. */
-function queued(runId: string, birth: Birth, meta: Meta, start?: Start): Alongside {
+/** Nothing happens in it that would have to be supervised: asked for by hand it is over with its birth. */
+export const isAtOnce = ({ action, scheduledFor }: Born): boolean => action.kind === 'noop' && scheduledFor === null;
+
+/** The queue row of a run that has just been requested. */
+function queued(runId: string, birth: Birth, meta: Meta): Alongside {
   const { action, process, scheduledFor, owner, priority } = birth;
   const row = {
     run: runId,
@@ -47,7 +50,6 @@ function queued(runId: string, birth: Birth, meta: Meta, start?: Start): Alongsi
     weight: weightOf(action),
     correlation: meta.correlationId,
     work: workOf(birth),
-    ...(start ? { executor: start.executor, epoch: start.epoch } : {}),
   };
   return { queue_add: [row] };
 }
@@ -57,17 +59,17 @@ export type Born = Omit<Birth, 'requestedAt' | 'priority'>;
 const priorityOf = ({ policies }: Born) => policies.priority ?? defaultPriority;
 
 /**
- * A run asked for by hand: repeats of the order answer the first one's events. With `start` the asker holds it from its
- * birth; that fails with `isLeaseGone` when the asker's lease has run out.
+ * A run asked for by hand: repeats of the order answer the first one's events. With `atOnce` it is over with its birth and
+ * never queues.
  */
 export function admit(
   ledger: Ledger,
   runId: string,
   born: Born,
   meta: Meta,
-  start?: Start,
+  atOnce?: Holder,
 ): Promise<Handled<RunEvent>> {
-  const data = { ...born, priority: priorityOf(born), ...(start ? { start } : {}) };
+  const data = { ...born, priority: priorityOf(born), ...(atOnce ? { atOnce } : {}) };
   return handle(
     ledger,
     run,
@@ -75,12 +77,10 @@ export function admit(
     { type: 'RequestRun' as const, meta, data },
     {
       creating: true,
-      alongside: ([event]) => (event?.type === 'RunRequested' ? queued(runId, event.data, meta, start) : {}),
+      alongside: ([event]) => (event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta) : {}),
     },
   );
 }
-
-export const isLeaseGone = (error: unknown): boolean => (error as { code?: unknown }).code === 'P0LSE';
 
 /** A run's birth as one append, for whoever makes many or ties conditions to them: the clock, a batch, a workflow. */
 export function birth(runId: string, born: Born, meta: Meta): Append {

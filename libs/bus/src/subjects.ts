@@ -30,7 +30,8 @@ export interface Committed<E extends DomainEvent = DomainEvent> {
   stream: string;
   position: string;
   version: number;
-  events: EventMessage<E>[];
+  /** What the order made, to be folded; the ledger has the rest of it. */
+  events: Pick<EventMessage<E>, 'type' | 'data'>[];
   repeated: boolean;
 }
 
@@ -233,6 +234,8 @@ export interface Flushed {
   heads?: [stream: string, type: string][];
   /** Each type of event in it, once. */
   types: string[];
+  /** What was called under the ledger's lock along with it. */
+  hooks: string[];
 }
 
 /** A piece of a run's output as watchers get it; `live` pieces are a sample of what is not kept. */

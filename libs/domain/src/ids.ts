@@ -26,8 +26,15 @@ export function newId(): string {
 /** The same words give the same id, everywhere and for ever. */
 export const derivedId = (...words: string[]): string => named(words.join('\n'));
 
-/** The id of an order's event number `index`: a repeat of the order is recognised by it. */
-export const eventId = (commandId: string, index: number): string => derivedId('event', commandId, String(index));
+/**
+ * The id of an order's event number `index`, by which a repeat of the order is recognised: the order's own id, counted up in
+ * its last 16 bits, which are random or a hash.
+ */
+export function eventId(commandId: string, index: number): string {
+  if (index === 0) return commandId;
+  const last = (Number.parseInt(commandId.slice(32), 16) + index) & 0xffff;
+  return commandId.slice(0, 32) + last.toString(16).padStart(4, '0');
+}
 
 /** A scheduled run's id: one process and one due instant make one run, whoever computes it. */
 export const scheduledRunId = (processId: string, instant: string): string => derivedId('fire', processId, instant);

@@ -17,11 +17,11 @@ export {
   timeoutOf,
 } from './policies.js';
 export {
+  type Holder,
   type Outcome,
   type Run,
   type RunCommand,
   type RunStatus,
-  type Start,
   isOver,
   run,
   runStatuses,

@@ -251,8 +251,8 @@ test('one bell a flush, with what it holds', async () => {
   const types = ['Added'];
   // The refused append of the second stream keeps the third out of its flush.
   expect(own.bells).toEqual([
-    { first: String(head + 1n), last: String(head + 2n), types, heads: heads.slice(0, 2) },
-    { first: String(head + 3n), last: String(head + 3n), types, heads: heads.slice(2) },
+    { first: String(head + 1n), last: String(head + 2n), types, hooks: [], heads: heads.slice(0, 2) },
+    { first: String(head + 3n), last: String(head + 3n), types, hooks: [], heads: heads.slice(2) },
   ]);
   expect(await ledger.head()).toBe(String(head + 3n));
   await verdictOf(ledger, added(two, 4));
@@ -265,7 +265,7 @@ test('one bell a flush, with what it holds', async () => {
       Array.from({ length: 501 }, () => 1),
     ),
   );
-  expect(own.bells[2]).toEqual({ first: String(head + 4n), last: String(head + 504n), types });
+  expect(own.bells[2]).toEqual({ first: String(head + 4n), last: String(head + 504n), types, hooks: [] });
 });
 
 test('the bell covers what a hook appends by itself', async () => {
@@ -283,13 +283,20 @@ test('the bell covers what a hook appends by itself', async () => {
   ]);
   expect(appended.hooks).toEqual({});
   expect(started).toEqual({ start: { started: 2, types: ['Started'] } });
-  expect(own.bells).toEqual([{ first: String(head + 1n), last: String(head + 3n), types: ['Added', 'Started'] }]);
+  expect(own.bells).toEqual([
+    { first: String(head + 1n), last: String(head + 3n), types: ['Added', 'Started'], hooks: ['start'] },
+  ]);
   expect((await ledger.read(one)).map(({ type, version }) => [type, version])).toEqual([
     ['Added', 1],
     ['Started', 2],
   ]);
   await ledger.call({ start: [{ stream: two, by: 'z' }] });
-  expect(own.bells[1]).toEqual({ first: String(head + 4n), last: String(head + 4n), types: ['Started'] });
+  expect(own.bells[1]).toEqual({
+    first: String(head + 4n),
+    last: String(head + 4n),
+    types: ['Started'],
+    hooks: ['start'],
+  });
   const blocks = await own.pool.query('select count(*)::int as n from block where first > $1', [String(head)]);
   expect(blocks.rows).toEqual([{ n: 3 }]);
 });

@@ -1,12 +1,15 @@
 import { type Pool } from 'pg';
 import { write, type Alongside, type Append, type Verdict, type Written } from './append.js';
 import { compose, verdictsOf, type Answer } from './flush-call.js';
+import { type StoredEvent } from './stored.js';
 
 export interface Flushed {
   first: string;
   last: string;
   /** Each type of event in it, once; what a hook appended included, if the hook's answer names its `types`. */
   types: string[];
+  /** The hooks that were called. */
+  hooks: string[];
   /** Stream and type of each event of the flush; left out when it is long, or when a hook appended by itself. */
   heads?: [stream: string, type: string][];
 }
@@ -25,7 +28,7 @@ interface Entry extends Written {
 const mostAppends = 2_000;
 const mostFlights = 2;
 /** How much must wait for a second flush to pay for its own commit. */
-const worthTwo = 64;
+const worthTwo = 8;
 const mostCharacters = 4_000_000;
 const mostHeads = 50;
 const triesOfDeadlock = 3;
@@ -45,6 +48,7 @@ export class Flusher {
   constructor(
     private readonly pool: Pool,
     private readonly onFlushed: (flushed: Flushed, hooks: Record<string, unknown>) => void,
+    private readonly onAppended: (first: bigint, events: StoredEvent[], size: number) => void = () => undefined,
   ) {}
 
   append(append: Append): Promise<Settled> {
@@ -150,16 +154,36 @@ export class Flusher {
     const { first, last } = answer;
     const called = answer.hooks ?? {};
     const verdicts = verdictsOf(entries, answer);
-    entries.forEach(({ rows, resolve }, n) => {
-      const mine = new Set(rows.map(([hook]) => hook));
-      const hooks = Object.fromEntries(Object.entries(called).filter(([hook]) => mine.has(hook)));
-      resolve({ verdict: verdicts[n]!, hooks });
+    const names = new Set<string>();
+    let at = BigInt(answer.base ?? 0);
+    entries.forEach(({ rows, size, datas, resolve }, n) => {
+      const verdict = verdicts[n]!;
+      if (verdict?.verdict === 'appended') {
+        this.onAppended(at, asStored(verdict.events, datas), size);
+        at += BigInt(verdict.events.length);
+      }
+      const hooks: Record<string, unknown> = {};
+      for (const [hook] of rows) {
+        names.add(hook);
+        if (hook in called) hooks[hook] = called[hook];
+      }
+      resolve({ verdict, hooks });
     });
     if (first === null || last === null) return;
     const heads = headsOf(verdicts, Number(BigInt(last) - BigInt(first)) + 1);
     const types = typesOf(verdicts, called);
-    this.onFlushed({ first: String(first), last: String(last), types, ...(heads ? { heads } : {}) }, called);
+    this.onFlushed(
+      { first: String(first), last: String(last), types, hooks: [...names], ...(heads ? { heads } : {}) },
+      called,
+    );
   }
+}
+
+/** Where the text says something else than the value did (half of a surrogate pair), what counts is the text. */
+function asStored(events: StoredEvent[], datas: readonly string[]): StoredEvent[] {
+  return datas.some((data) => data.includes('\\u') || data.includes('\ufffd'))
+    ? events.map((event, i) => ({ ...event, data: JSON.parse(datas[i]!) as object }))
+    : events;
 }
 
 function typesOf(verdicts: (Verdict | null)[], hooks: Record<string, unknown>): string[] {

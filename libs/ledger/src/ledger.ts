@@ -1,10 +1,11 @@
 import { type Pool } from 'pg';
-import { Refusal } from '#domain';
+import { Refusal, streamParts } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
 import { Flusher, type Flushed } from './flush.js';
 import { columns, foldedColumns, stored, type EventColumns, type Lifts, type StoredEvent } from './stored.js';
 import { Gatherer } from './gather.js';
 import { Numbers, type Numbered } from './numbers.js';
+import { Tail } from './tail.js';
 
 export interface LedgerOptions {
   lifts?: Lifts;
@@ -19,13 +20,15 @@ export class Ledger {
   private readonly numbers: Numbers;
   private readonly lifts: Lifts;
   private readonly turns = new Map<string, Promise<void>>();
+  /** Kept from the first reader of categories on. */
+  private tail: Tail | null = null;
 
   constructor(
     readonly pool: Pool,
     { lifts = {}, onFlushed = () => {} }: LedgerOptions = {},
   ) {
     this.lifts = lifts;
-    this.flusher = new Flusher(pool, onFlushed);
+    this.flusher = new Flusher(pool, onFlushed, (...appended) => this.tail?.add(...appended));
     this.streams = new Gatherer((names) => this.readStreams(names));
     this.numbers = new Numbers(pool);
   }
@@ -67,6 +70,12 @@ export class Ledger {
     after: string | bigint,
     limit: number,
   ): Promise<{ events: StoredEvent[]; to: bigint; full: boolean }> {
+    this.tail ??= new Tail();
+    const newest = this.tail.after(BigInt(after), limit);
+    if (newest.length > 0) {
+      const events = newest.filter(({ stream }) => categories.includes(streamParts(stream).category));
+      return { events, to: BigInt(newest.at(-1)!.position), full: newest.length === limit };
+    }
     const values = [String(after), limit, categories];
     const { rows } = await this.pool.query<EventColumns & { upto: string }>({
       name: 'ledger-categories',

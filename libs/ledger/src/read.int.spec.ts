@@ -144,3 +144,21 @@ test('what is nobody’s fault is told from what the data did wrong', () => {
   expect(isStoreAway(new Error('Connection terminated unexpectedly'))).toBe(true);
   expect(isStoreAway(new TypeError('x is undefined'))).toBe(false);
 });
+
+test('what this process appended is followed without reading it back, and is what the table says', async () => {
+  const { ledger, queries } = counted();
+  const from = await ledger.head();
+  await ledger.readCategories(['tally'], from, 10);
+  const stream = newStream();
+  const event = { type: 'Added', data: { by: 1, said: 'half \ud800 a pair, \u0001' } };
+  await ledger.append({ stream, expected: 0, events: [event, event], meta: meta() });
+  await ledger.append(added(newStream(), 0));
+  const before = queries();
+  const followed = await ledger.readCategories(['tally'], from, 10);
+  expect(queries()).toBe(before);
+  const read = await openLedger(database.url).ledger.readFrom(from, 10);
+  expect(followed.events).toEqual(read.map(({ digest: _, ...rest }) => rest));
+  expect(followed).toMatchObject({ to: BigInt(from) + 3n, full: false });
+  expect(await ledger.readCategories(['tally'], from, 3)).toMatchObject({ full: true });
+  expect((await ledger.readCategories(['other'], from, 10)).events).toEqual([]);
+});

@@ -4,6 +4,6 @@ export { type Entities, migrate, openDatabase, type Step } from './database.js';
 export { createLogger, type Log, nestLogger } from './logger.js';
 export { Metrics } from './metrics.js';
 export { ServiceModule } from './module.js';
-export { metaOf, systemMeta } from './orders.js';
+export { committed, metaOf, systemMeta } from './orders.js';
 export { openContext, openOps, outliveRejections, runUntilStopped, type ServiceParts, stopContext } from './start.js';
 export { runService } from './run-service.js';

@@ -1,5 +1,6 @@
-import { type CallMeta } from '#bus';
-import { derivedId, newId, type Meta } from '#domain';
+import { type CallMeta, type Committed } from '#bus';
+import { derivedId, newId, type DomainEvent, type Meta } from '#domain';
+import { type Handled } from '#ledger';
 
 /** The meta of a command from what came over the bus: the clock is read here, and the order gets its name. */
 export function metaOf({ actor, correlationId, causationId, idempotency }: CallMeta): Meta {
@@ -16,4 +17,9 @@ export function metaOf({ actor, correlationId, causationId, idempotency }: CallM
 export function systemMeta(commandId: string, correlationId: string, causationId?: string): Meta {
   const meta = { now: new Date().toISOString(), actor: 'system', correlationId, commandId };
   return causationId ? { ...meta, causationId } : meta;
+}
+
+/** A command's answer: the ledger's, without what the asker does not fold. */
+export function committed<E extends DomainEvent>({ events, ...rest }: Handled<E>): Committed<E> {
+  return { ...rest, events: events.map(({ type, data }) => ({ type, data })) };
 }

@@ -33,28 +33,14 @@ create index queue_running on queue (executor) where running;
 create index queue_process on queue (process_id) where attempt > 0 and process_id is not null;
 create index queue_superseding on queue (process_id) where not running and overlap = 'cancel-previous';
 
--- With an executor the run has started with its birth: only a lease that holds allows that.
-create function queue_add(rows json, refused integer[], at timestamptz) returns json language plpgsql as $$
-declare
-  starters text[];
-begin
-  with added as (
-    insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work,
-      running, attempt, version, epoch, executor)
-    select r.run, r.process, r.owner, r.priority, coalesce(r."readyAt", at), r.overlap, r.weight, r.correlation, r.work,
-      r.executor is not null, (r.executor is not null)::integer, 1 + (r.executor is not null)::integer, r.epoch, r.executor
-    from json_to_recordset(rows) as r(n integer, run uuid, process uuid, owner text, priority smallint, "readyAt" timestamptz,
-      overlap text, weight smallint, correlation text, work json, epoch bigint, executor text)
-    where r.n <> all (refused)
-    returning queue.executor
-  )
-  select array_agg(distinct a.executor) filter (where a.executor is not null) into starters from added a;
-  if starters is not null and exists (select from unnest(starters) s
-      where not exists (select from executor_lease l where l.executor = s and l.until > at)) then
-    raise exception 'an executor without a lease starts nothing' using errcode = 'P0LSE';
-  end if;
-  return null;
-end $$;
+create function queue_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work)
+  select r.run, r.process, r.owner, r.priority, coalesce(r."readyAt", at), r.overlap, r.weight, r.correlation, r.work
+  from json_to_recordset(rows) as r(n integer, run uuid, process uuid, owner text, priority smallint, "readyAt" timestamptz,
+    overlap text, weight smallint, correlation text, work json)
+  where r.n <> all (refused);
+  select null::json;
+$$;
 
 -- The keys as an array here and below: found one by one, where a join would read the whole of a long queue for each.
 create function queue_end(rows json, refused integer[], at timestamptz) returns json language sql as $$

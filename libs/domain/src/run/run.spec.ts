@@ -77,6 +77,18 @@ describe('request', () => {
       .then([{ type: 'RunRequested', data: { ...born, requestedAt: now } }]);
   });
 
+  test('one that has nothing to do is over with its request', () => {
+    const atOnce = { epoch: 'e1', executor: 'x', server: 'host' };
+    const begun: RunEvent = { type: 'RunStarted', data: { attempt: 1, ...atOnce, at: now } };
+    const over: RunEvent = { type: 'RunSucceeded', data: { ...ending, output: null } };
+    given(run, [])
+      .when({ ...request, data: { ...born, atOnce } })
+      .then([{ type: 'RunRequested', data: { ...born, requestedAt: now } }, begun, over]);
+    given(run, [requested()])
+      .when({ ...request, data: { ...born, atOnce } })
+      .then([]);
+  });
+
   test('a repeat adds nothing, whatever became of the run', () => {
     given(run, [requested()]).when(request).then([]);
     given(run, [requested(), started(), succeeded]).when(request).then([]);

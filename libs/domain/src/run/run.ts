@@ -39,8 +39,8 @@ export interface Outcome {
 }
 
 export type RunCommand =
-  /** `start`: it waits for nothing, and whoever asks for it runs it at once. */
-  | { type: 'RequestRun'; meta: Meta; data: Omit<RunRequested, 'requestedAt'> & { start?: Start } }
+  /** `atOnce`: there is nothing to wait for and nothing to do, so it has succeeded with whoever was asked for it. */
+  | { type: 'RequestRun'; meta: Meta; data: Omit<RunRequested, 'requestedAt'> & { atOnce?: Holder } }
   /** `any`: the asker may cancel what is not his own. */
   | { type: 'CancelRun'; meta: Meta; data: { reason: string | null; any: boolean } }
   | {
@@ -51,8 +51,8 @@ export type RunCommand =
   | { type: 'FinishRun'; meta: Meta; data: { attempt: number; epoch: string; outcome: Outcome } }
   | { type: 'LoseRun'; meta: Meta; data: { attempt: number; epoch: string; reason: string } };
 
-/** Who holds the first attempt. */
-export type Start = Pick<RunEventOf<'RunStarted'>['data'], 'epoch' | 'executor' | 'server'>;
+/** Who holds an attempt. */
+export type Holder = Pick<RunEventOf<'RunStarted'>['data'], 'epoch' | 'executor' | 'server'>;
 
 type CommandOf<T extends RunCommand['type']> = Extract<RunCommand, { type: T }>;
 
@@ -62,7 +62,7 @@ const isWaiting = (status: Run['status']) => status === 'queued' || status === '
 const holds = (state: Run, data: { attempt: number; epoch: string }) =>
   state.status === 'running' && state.attempt === data.attempt && state.epoch === data.epoch;
 
-/** The states are drawn in `README.md` beside this file. Unless a run starts with its request, `RunStarted` is appended by the claim, in SQL, and so is `RunSkipped`. */
+/** The states are drawn in `README.md` beside this file. Unless a run is over with its request, `RunStarted` is appended by the claim, in SQL, and so is `RunSkipped`. */
 export const run: Decider<Run, RunCommand, RunEvent> = {
   category: 'run',
   initial: { status: 'absent', attempt: 0, epoch: null, policies: {}, cancel: null, owner: '' },
@@ -119,9 +119,14 @@ export const run: Decider<Run, RunCommand, RunEvent> = {
   },
 };
 
-function request({ meta: { now }, data: { start, ...data } }: CommandOf<'RequestRun'>): RunEvent[] {
+function request({ meta: { now }, data: { atOnce, ...data } }: CommandOf<'RequestRun'>): RunEvent[] {
   const requested: RunEvent = { type: 'RunRequested', data: { ...data, requestedAt: now } };
-  return start ? [requested, { type: 'RunStarted', data: { attempt: 1, ...start, at: now } }] : [requested];
+  if (!atOnce) return [requested];
+  return [
+    requested,
+    { type: 'RunStarted', data: { attempt: 1, ...atOnce, at: now } },
+    { type: 'RunSucceeded', data: { attempt: 1, at: now, exitCode: 0, signal: null, output: null } },
+  ];
 }
 
 function cancel(state: Run, { meta, data }: CommandOf<'CancelRun'>): RunEvent[] {
