@@ -58,7 +58,7 @@ export async function batchScenario(stage, topology) {
           key: `batch-${topology}/${peer}`,
           title: `no-op runs by batches of ${size}, ${topology}, against ${peer}`,
         },
-        how: 'libs/admission births appended 1,000 at a time by a process of its own, bell over NATS; executors claim and run them',
+        how: 'what an executor does that is asked for a thousand no-ops, in a process of its own; bell over NATS, the views follow',
         ...wanted[peer],
         rounds: ratios(results, 'runledger', peer),
         details: { productCpuSecondsPer1k: results.map((round) => round.runledger.cpuPer1k) },

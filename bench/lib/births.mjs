@@ -1,7 +1,7 @@
 /**
- * A process that admits runs by the thousand: `births.mjs <database> <owner>`. There is no batch endpoint yet, so it does
- * what such an endpoint would: `libs/admission` builds the births, `libs/ledger` appends them together, the bus rings
- * (NATS; NATS_URL), executors claim and run them.
+ * A process that is asked for no-op runs by the thousand: `births.mjs <database> <owner>`. There is no batch endpoint yet, so it
+ * does with each run what an executor does that is asked for it (`Executor.request`): `libs/admission` makes its events,
+ * `libs/ledger` appends them together, the bus rings (NATS; NATS_URL), and the views follow.
  */
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
@@ -10,7 +10,7 @@ import { fromProduct } from './stage.mjs';
 
 const [url, owner] = process.argv.slice(2);
 const { Ledger } = await fromProduct('libs/ledger/src/index.js');
-const { birth } = await fromProduct('libs/admission/src/index.js');
+const { admit } = await fromProduct('libs/admission/src/index.js');
 const { bells, createNatsBus, PostgresPayloads } = await fromProduct('libs/bus/src/index.js');
 const { newId } = await fromProduct('libs/domain/src/index.js');
 
@@ -19,7 +19,7 @@ const bus = createNatsBus(process.env.NATS_URL, { service: 'scheduler', payloads
 await bus.connect();
 const ledger = new Ledger(pool, { onFlushed: (flushed) => bus.ring(bells.flushed, flushed) });
 
-async function admit(size) {
+async function requestAll(size) {
   const now = new Date().toISOString();
   const born = {
     name: 'noop',
@@ -34,19 +34,20 @@ async function admit(size) {
     owner,
   };
   const numbers = await Promise.all(Array.from({ length: size }, () => ledger.number('run')));
-  const appends = numbers.map((number) => {
+  const appends = numbers.map(async (number) => {
     const meta = { now, actor: owner, correlationId: randomUUID(), commandId: newId() };
-    return ledger.append(birth(newId(), { ...born, number }, meta));
+    const holder = { executor: 'bench', server: 'bench', epoch: String(await ledger.number('epoch')) };
+    return admit(ledger, newId(), { ...born, number }, meta, holder);
   });
-  for (const { verdict } of await Promise.all(appends))
-    if (verdict.verdict !== 'appended') throw new Error(`a birth was refused: ${verdict.verdict}`);
+  for (const { events } of await Promise.all(appends))
+    if (events.length !== 3) throw new Error(`a run was refused: ${JSON.stringify(events)}`);
 }
 
 serve({
   async admit({ batches, size, lanes }) {
     let next = 0;
     const lane = async () => {
-      while (next++ < batches) await admit(size);
+      while (next++ < batches) await requestAll(size);
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     return {};

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPeer, peersHere } from './peer.mjs';
-import { noop, startProduct } from './product.mjs';
+import { command, startProduct } from './product.mjs';
 import { alternate, ratios } from './rounds.mjs';
 import { productRoot } from './stage.mjs';
 import { judged, quantile } from './stats.mjs';
@@ -37,7 +37,7 @@ export async function latencyScenario(stage, topology) {
     const sent = new Map();
     await paced(calls, async () => {
       const at = now();
-      const { body } = await product.api.call('POST', '/api/v1/runs', noop);
+      const { body } = await product.api.call('POST', '/api/v1/runs', command);
       sent.set(JSON.parse(body).id, at);
     });
     await sleep(600);

@@ -27,7 +27,7 @@ export async function noopScenario(stage, { topology, lanes, must, aim }) {
   const few = stage.quick ? 1_000 : lanes >= 256 ? 10_000 : 8_000;
   const product = await startProduct(stage, topology, { client: { connections: lanes } });
   try {
-    let all = stage.quick ? 2_000 : 10_000;
+    let all = stage.quick ? 2_000 : 20_000;
     await measureRuns(product, noop, { count: all, lanes });
     const peers = peersHere(['pg-boss', 'graphile-worker', 'bullmq']);
     const contestants = {

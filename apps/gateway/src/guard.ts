@@ -31,10 +31,11 @@ export class PolicyGuard implements CanActivate {
     const route = this.reflector.get<RouteEntry | undefined>(routeKey, context.getHandler());
     if (!route) throw new Refusal('forbidden', 'NO_POLICY', 'This path is not open');
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    this.checkOrigin(request);
+    const bearer = bearerToken(request);
+    this.checkOrigin(request, bearer);
     checkContentType(request, route);
-    if (route.policy === 'public') return this.recognise(request);
-    const session = await this.authenticate(request);
+    if (route.policy === 'public') return this.recognise(request, bearer);
+    const session = await this.authenticate(request, bearer);
     request.session = session;
     if (route.policy !== 'session' && !may(session.user.role, route.policy)) {
       throw new Refusal('forbidden', 'FORBIDDEN', `Your role (${session.user.role}) may not do this`);
@@ -43,23 +44,22 @@ export class PolicyGuard implements CanActivate {
   }
 
   /** An open path knows who asks, where a credential came along and is good; it refuses nobody. */
-  private async recognise(request: FastifyRequest): Promise<true> {
-    if (bearerToken(request) || cookieToken(request)) {
-      request.session = await this.authenticate(request).catch(() => undefined);
+  private async recognise(request: FastifyRequest, bearer: string | null): Promise<true> {
+    if (bearer || cookieToken(request)) {
+      request.session = await this.authenticate(request, bearer).catch(() => undefined);
     }
     return true;
   }
 
-  private async authenticate(request: FastifyRequest): Promise<Session> {
-    const bearer = bearerToken(request);
+  private async authenticate(request: FastifyRequest, bearer: string | null): Promise<Session> {
     const token = bearer ?? cookieToken(request);
     if (!token) throw unauthenticated();
     return this.tokens.check(token, bearer ? 'bearer' : 'cookie');
   }
 
   /** A page of another origin may change nothing with the cookies of whoever looks at it. */
-  private checkOrigin(request: FastifyRequest): void {
-    if (safe.has(request.method) || bearerToken(request)) return;
+  private checkOrigin(request: FastifyRequest, bearer: string | null): void {
+    if (safe.has(request.method) || bearer) return;
     if (!isForeign(request, this.context.config.RUNLEDGER_ALLOWED_ORIGINS)) return;
     throw new Refusal('forbidden', 'FOREIGN_ORIGIN', 'Requests from another origin are refused');
   }

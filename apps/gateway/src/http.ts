@@ -93,12 +93,17 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { confi
     void reply.headers(secure).header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
-  fastify.addHook('onSend', async (request, reply) => {
+  const head = (): Promise<string> => app.get<Caller>(Caller).head();
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
     const path = pathOf(request.url);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
-    if (surfaceOf(path).name !== 'native') return;
-    const position = request.ledgerPosition ?? (await app.get<Caller>(Caller).head());
-    void reply.header('x-ledger-position', position);
+    const at = (position: string) => {
+      void reply.header('x-ledger-position', position);
+      done();
+    };
+    if (surfaceOf(path).name !== 'native') done();
+    else if (request.ledgerPosition !== undefined) at(request.ledgerPosition);
+    else head().then(at, done);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);

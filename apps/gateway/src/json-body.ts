@@ -28,7 +28,9 @@ export function readBodies(fastify: FastifyInstance): void {
 
 function parseJson(text: string): unknown {
   if (text.trim() === '') return undefined;
-  if (depthOf(text) > deepest) throw malformed(`The body is nested deeper than ${deepest} levels`);
+  // Each level takes two characters at least.
+  if (text.length > 2 * deepest && depthOf(text) > deepest)
+    throw malformed(`The body is nested deeper than ${deepest} levels`);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -15,7 +15,7 @@ const evicting = new Set([
 /** Tokens that were found good, for five seconds at most; emptied as soon as anybody's session or rights change. */
 @Injectable()
 export class SessionCache {
-  private readonly sessions = new Map<string, { session: Session; until: number }>();
+  private readonly sessions = new Map<string, { session: Session; until: number; expiresAt: number }>();
   private readonly asking = new Map<string, Promise<Session>>();
   /** Counts evictions, so that an answer that was under way during one is not kept. */
   private generation = 0;
@@ -29,7 +29,7 @@ export class SessionCache {
   get(token: string): Session | undefined {
     const found = this.sessions.get(token);
     if (!found) return undefined;
-    if (performance.now() < found.until && Date.parse(found.session.expiresAt) > Date.now()) return found.session;
+    if (performance.now() < found.until && found.expiresAt > Date.now()) return found.session;
     this.sessions.delete(token);
     return undefined;
   }
@@ -56,7 +56,11 @@ export class SessionCache {
 
   private keep(token: string, session: Session): void {
     if (this.sessions.size >= most) this.sessions.clear();
-    this.sessions.set(token, { session, until: performance.now() + lifetime });
+    this.sessions.set(token, {
+      session,
+      until: performance.now() + lifetime,
+      expiresAt: Date.parse(session.expiresAt),
+    });
   }
 
   private clear(): void {

@@ -28,7 +28,7 @@ interface Entry extends Written {
 const mostAppends = 2_000;
 const mostFlights = 2;
 /** How much must wait for a second flush to pay for its own commit. */
-const worthTwo = 8;
+const worthTwo = 16;
 const mostCharacters = 4_000_000;
 const mostHeads = 50;
 const triesOfDeadlock = 3;

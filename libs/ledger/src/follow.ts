@@ -10,7 +10,7 @@ export interface FollowOptions {
   batch?: number;
   /** How long to sleep when no bell rings, in milliseconds. */
   poll?: number;
-  /** Milliseconds between two reads unless one is wanted at once: under load a batch costs little more than an event. */
+  /** Milliseconds between two reads unless one is wanted at once or a whole batch behind: under load a batch costs little more than an event. */
   rest?: number;
   onAdvanced?: (position: bigint) => void;
   onTrouble?: (error: unknown, what: string) => void;
@@ -137,7 +137,7 @@ export class Follower {
       this.at,
       this.options.batch,
     );
-    if (to > this.at) this.notBefore = performance.now() + this.options.rest;
+    if (to > this.at && !full) this.notBefore = performance.now() + this.options.rest;
     if (events.length > 0 || to - this.saved > mostUnsaved) await this.applyAll(events, to);
     else if (to > this.at) this.advance(to);
     return !this.loaded || full;
