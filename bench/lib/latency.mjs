@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openPeer, peersHere } from './peer.mjs';
-import { command, startProduct } from './product.mjs';
+import { command, noop, startProduct } from './product.mjs';
 import { alternate, ratios } from './rounds.mjs';
 import { productRoot } from './stage.mjs';
 import { judged, quantile } from './stats.mjs';
@@ -33,12 +33,12 @@ export async function latencyScenario(stage, topology) {
   const probe = path.join(import.meta.dirname, 'probe.mjs');
   const env = { NODE_OPTIONS: `--import ${probe}`, BENCH_PROBE: file, BENCH_PRODUCT_ROOT: productRoot };
   const product = await startProduct(stage, topology, { env, client: { connections: 4 } });
-  const measure = async (calls) => {
+  const measure = async (body, calls) => {
     const sent = new Map();
     await paced(calls, async () => {
       const at = now();
-      const { body } = await product.api.call('POST', '/api/v1/runs', command);
-      sent.set(JSON.parse(body).id, at);
+      const answer = await product.api.call('POST', '/api/v1/runs', body);
+      sent.set(JSON.parse(answer.body).id, at);
     });
     await sleep(600);
     const starts = new Map(
@@ -55,7 +55,7 @@ export async function latencyScenario(stage, topology) {
     );
   };
   try {
-    await measure(200);
+    for (const body of [noop, command]) await measure(body, 200);
     const peers = peersHere(['pg-boss', 'graphile-worker', 'bullmq']);
     const ofPeer = async (peer) => {
       const opened = await openPeer(stage, peer, { kind: 'delay', connections: 10 });
@@ -75,21 +75,28 @@ export async function latencyScenario(stage, topology) {
     };
     const results = await alternate(
       stage,
-      { runledger: () => measure(count), ...Object.fromEntries(peers.map((peer) => [peer, () => ofPeer(peer)])) },
+      {
+        noop: () => measure(noop, count),
+        command: () => measure(command, count),
+        ...Object.fromEntries(peers.map((peer) => [peer, () => ofPeer(peer)])),
+      },
       ({ p50, p99, max }) => `${p50.toFixed(2)} ms (p99 ${p99.toFixed(1)}, max ${max.toFixed(0)})`,
     );
+    // A peer's job is a no-op: the like-for-like line is the no-op's, and the one of a command is shown beside it.
     const wanted = { 'pg-boss': { must: 1 }, 'graphile-worker': { aim: 0.9 } };
-    return peers.map((peer) =>
-      judged({
-        ...{
-          key: `latency-${topology}/${peer}`,
-          title: `submit (HTTP) to start at 50/s, p50, ${topology}, against ${peer}`,
-          lower: true,
-        },
-        ...wanted[peer],
-        rounds: ratios(results, 'runledger', peer, 'p50'),
-        details: results.map((round) => ({ product: round.runledger, peer: round[peer] })),
-      }),
+    return ['noop', 'command'].flatMap((kind) =>
+      peers.map((peer) =>
+        judged({
+          ...{
+            key: `latency-${topology}/${kind}/${peer}`,
+            title: `submit (HTTP) to start of a ${kind === 'noop' ? 'no-op' : 'command'} at 50/s, p50, ${topology}, against ${peer}`,
+            lower: true,
+          },
+          ...(kind === 'noop' ? wanted[peer] : {}),
+          rounds: ratios(results, kind, peer, 'p50'),
+          details: results.map((round) => ({ product: round[kind], peer: round[peer] })),
+        }),
+      ),
     );
   } finally {
     await product.stop();
