@@ -17,7 +17,7 @@ export class RunController {
   async request({ data, meta: call }: Request<RequestRun>): Promise<Committed<RunEvent>> {
     const { ledger, log } = this.context;
     const { id, ...asked } = data;
-    const meta = metaOf(call);
+    const meta = metaOf(call, id);
     const number = await ledger.number('run');
     const born = { ...asked, number, owner: meta.actor, batch: null, scheduledFor: null };
     const handled = await this.executor.request(id, born, meta);

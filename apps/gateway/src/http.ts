@@ -87,8 +87,23 @@ const exposedHeaders = [
   'X-Correlation-Id',
 ];
 
-function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { config, metrics, log }: Context): void {
+type Taken = ReturnType<Context['metrics']['requests']['labels']>;
+
+/** The histogram's child for these labels: looked up by them each time it would cost as much as half of all hooks. */
+function histograms({ metrics }: Context): (surface: string, method: string, status: string) => Taken {
+  const children = new Map<string, Taken>();
+  return (surface, method, status) => {
+    const key = `${surface} ${method} ${status}`;
+    const child = children.get(key) ?? metrics.requests.labels({ surface, method, status });
+    children.set(key, child);
+    return child;
+  };
+}
+
+function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context: Context): void {
+  const { config, log } = context;
   const secure = securityHeaders(config.production);
+  const took = histograms(context);
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.headers(secure).header('x-correlation-id', request.id);
     correlation.run(request.id, done);
@@ -108,10 +123,7 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, { confi
   fastify.addHook('onResponse', (request, reply, done) => {
     const path = pathOf(request.url);
     const status = `${Math.floor(reply.statusCode / 100)}xx`;
-    metrics.requests.observe(
-      { surface: surfaceOf(path).name, method: request.method, status },
-      reply.elapsedTime / 1_000,
-    );
+    took(surfaceOf(path).name, request.method, status).observe(reply.elapsedTime / 1_000);
     log.debug(
       {
         method: request.method,

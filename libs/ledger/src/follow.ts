@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type PoolClient } from 'pg';
 import { isStoreAway, type Ledger } from './ledger.js';
 import { type Projection, type Target } from './projection.js';
-import { type StoredEvent } from './stored.js';
+import { type FoldedEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
 
 export interface FollowOptions {
@@ -144,7 +144,7 @@ export class Follower {
   }
 
   /** Halves what cannot be applied, until the poison event stands alone. */
-  private async applyAll(events: StoredEvent[], to: bigint): Promise<void> {
+  private async applyAll(events: FoldedEvent[], to: bigint): Promise<void> {
     const mine = events.filter(({ stream }) => !this.parked.has(stream));
     try {
       await this.applied(mine, to);
@@ -159,7 +159,7 @@ export class Follower {
 
   /** Only if nobody has moved or exchanged what this instance believes in; else it looks anew. */
   private async applied(
-    events: StoredEvent[],
+    events: FoldedEvent[],
     to: bigint,
     extra?: (client: PoolClient) => Promise<unknown>,
   ): Promise<void> {
@@ -181,7 +181,7 @@ export class Follower {
   }
 
   /** What failed by accident succeeds a moment later; what fails five times is poison. */
-  private async tryAgain(event: StoredEvent, to: bigint): Promise<void> {
+  private async tryAgain(event: FoldedEvent, to: bigint): Promise<void> {
     for (let attempt = 2; this.loaded; attempt++) {
       await delay(20 * attempt);
       if (this.stopping) return;
@@ -194,7 +194,7 @@ export class Follower {
     }
   }
 
-  private async park(event: StoredEvent, error: unknown, to: bigint): Promise<void> {
+  private async park(event: FoldedEvent, error: unknown, to: bigint): Promise<void> {
     this.options.onTrouble(error, `${this.projection.name} parks ${event.stream} at ${event.position}`);
     const text = 'insert into parked (name, stream, position, error) values ($1, $2, $3, $4) on conflict do nothing';
     const values = [this.projection.name, event.stream, event.position, String(error).slice(0, 2_000)];

@@ -2,7 +2,7 @@ export { type Alongside, type Append, type Verdict, keptMeta } from './append.js
 export { type Flushed } from './flush.js';
 export { Ledger, type LedgerOptions, isStoreAway, withStore } from './ledger.js';
 export { type Numbered } from './numbers.js';
-export { type EventMeta, type Lifts, type StoredEvent } from './stored.js';
+export { type EventMeta, type FoldedEvent, type Lifts, type StoredEvent } from './stored.js';
 export { type HandleOptions, type Handled, handle, repeated } from './handle.js';
 export { type Projection, type Target } from './projection.js';
 export { Follower, type FollowOptions } from './follow.js';

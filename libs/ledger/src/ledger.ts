@@ -2,7 +2,17 @@ import { type Pool } from 'pg';
 import { Refusal, streamParts } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
 import { Flusher, type Flushed } from './flush.js';
-import { columns, foldedColumns, stored, type EventColumns, type Lifts, type StoredEvent } from './stored.js';
+import {
+  columns,
+  folded,
+  foldedColumns,
+  stored,
+  tracedColumns,
+  type EventColumns,
+  type FoldedEvent,
+  type Lifts,
+  type StoredEvent,
+} from './stored.js';
 import { Gatherer } from './gather.js';
 import { Numbers, type Numbered } from './numbers.js';
 import { Tail } from './tail.js';
@@ -63,13 +73,14 @@ export class Ledger {
 
   /**
    * The next `limit` events after a position, of which only those of these stream categories are brought along; `to` is the
-   * last one looked at (`after` when there was none), `full` whether there were as many.
+   * last one looked at (`after` when there was none), `full` whether there were as many. `lean`: without ids and meta.
    */
   async readCategories(
     categories: readonly string[],
     after: string | bigint,
     limit: number,
-  ): Promise<{ events: StoredEvent[]; to: bigint; full: boolean }> {
+    lean = false,
+  ): Promise<{ events: FoldedEvent[]; to: bigint; full: boolean }> {
     this.tail ??= new Tail();
     const newest = this.tail.after(BigInt(after), limit);
     if (newest.length > 0) {
@@ -78,14 +89,15 @@ export class Ledger {
     }
     const values = [String(after), limit, categories];
     const { rows } = await this.pool.query<EventColumns & { upto: string }>({
-      name: 'ledger-categories',
-      text: page,
+      name: lean ? 'ledger-categories-lean' : 'ledger-categories',
+      text: lean ? pageOf(foldedColumns) : pageOf(tracedColumns),
       values,
     });
     const to = BigInt(rows[0]!.upto);
     // With nothing of these categories there is one row, which says how far was looked.
     const found = rows[0]!.position === null ? [] : rows;
-    return { events: found.map((row) => stored(row, this.lifts)), to, full: to - BigInt(after) === BigInt(limit) };
+    const made = lean ? folded : stored;
+    return { events: found.map((row) => made(row, this.lifts)), to, full: to - BigInt(after) === BigInt(limit) };
   }
 
   /** The newest position, `0` for an empty ledger. */
@@ -127,10 +139,10 @@ export class Ledger {
 }
 
 /** Positions are dense, so a page's end is known before its events are read. */
-const page = `with page as materialized (
+const pageOf = (wanted: string) => `with page as materialized (
     select greatest($1, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0))) as upto
   )
-  select page.upto::text, ${foldedColumns} from page
+  select page.upto::text, ${wanted} from page
   left join event on position > $1 and position <= page.upto and split_part(stream, '-', 1) = any($3)
   order by event.position`;
 

@@ -1,5 +1,5 @@
 import { type ClientBase } from 'pg';
-import { type StoredEvent } from './stored.js';
+import { type FoldedEvent } from './stored.js';
 
 /** Runs a statement inside the batch's transaction; `table` gives the name of the live table or of its shadow. */
 export interface Target {
@@ -15,5 +15,5 @@ export interface Projection {
   /** Stream categories that it reads. */
   categories: string[];
   /** Applies a batch, oldest first, with a few set-based statements. Must be deterministic. */
-  apply(target: Target, events: StoredEvent[]): Promise<void>;
+  apply(target: Target, events: FoldedEvent[]): Promise<void>;
 }

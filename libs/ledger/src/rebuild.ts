@@ -3,7 +3,7 @@ import { type ClientBase, type Pool, type PoolClient } from 'pg';
 import { type Ledger } from './ledger.js';
 import { type Projection } from './projection.js';
 import { exchange, makeShadow, shadowOf } from './shadow.js';
-import { type StoredEvent } from './stored.js';
+import { type FoldedEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
 
 export interface RebuildOptions {
@@ -87,12 +87,12 @@ async function fill(
 ): Promise<bigint> {
   let at = from;
   let head = BigInt(await ledger.head());
-  let next = ledger.readCategories(projection.categories, at, batch);
+  let next = ledger.readCategories(projection.categories, at, batch, true);
   for (;;) {
     const { events, to, full } = await next;
     if (to === at) return at;
     at = to;
-    next = ledger.readCategories(projection.categories, at, batch);
+    next = ledger.readCategories(projection.categories, at, batch, true);
     next.catch(() => {});
     guard.check();
     await inTransaction(ledger.pool, async (client) => {
@@ -106,7 +106,7 @@ async function fill(
   }
 }
 
-async function applyTo(client: ClientBase, projection: Projection, events: StoredEvent[]): Promise<void> {
+async function applyTo(client: ClientBase, projection: Projection, events: FoldedEvent[]): Promise<void> {
   if (events.length > 0) await projection.apply({ client, table: shadowOf }, events);
 }
 
@@ -128,7 +128,7 @@ async function swap(
     let at = from;
     while (at < live) {
       const room = live - at < BigInt(batch) ? Number(live - at) : batch;
-      const { events, to } = await ledger.readCategories(projection.categories, at, room);
+      const { events, to } = await ledger.readCategories(projection.categories, at, room, true);
       await applyTo(client, projection, events);
       at = to;
     }

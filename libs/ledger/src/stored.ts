@@ -22,6 +22,10 @@ export interface StoredEvent<E extends DomainEvent = DomainEvent> {
   digest?: string;
 }
 
+/** What a projection is given. A rebuild, which reads everything, leaves out what none of them folds. */
+export type FoldedEvent<E extends DomainEvent = DomainEvent> = Omit<StoredEvent<E>, 'id' | 'meta' | 'digest'> &
+  Partial<Pick<StoredEvent<E>, 'id' | 'meta'>>;
+
 export interface EventColumns {
   position: string;
   id: string;
@@ -38,17 +42,15 @@ export interface EventColumns {
 export type Lifts = Record<string, Record<number, (data: never) => object>>;
 
 /** What folding needs. As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
-export const foldedColumns = 'position::text, id::text, stream, version, type, schema, data::text, meta::text';
-export const columns = `${foldedColumns}, encode(digest, 'hex') as digest`;
+export const foldedColumns = 'position::text, stream, version, type, schema, data::text';
+export const tracedColumns = `${foldedColumns}, id::text, meta::text`;
+export const columns = `${tracedColumns}, encode(digest, 'hex') as digest`;
+
+export type FoldedColumns = Omit<EventColumns, 'id' | 'meta' | 'digest'>;
 
 export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
   const { position, id, stream, version, type, digest } = row;
-  let { schema } = row;
-  let data = JSON.parse(row.data) as object;
-  for (let lift = lifts[type]?.[schema]; lift; lift = lifts[type]?.[schema]) {
-    data = lift(data as never);
-    schema += 1;
-  }
+  const { schema, data } = lifted(row, lifts);
   let meta: EventMeta | undefined;
   const event: StoredEvent = {
     position,
@@ -65,4 +67,18 @@ export function stored(row: EventColumns, lifts: Lifts): StoredEvent {
   };
   if (digest !== undefined) event.digest = digest;
   return event;
+}
+
+export function folded(row: FoldedColumns, lifts: Lifts): FoldedEvent {
+  const { position, stream, version, type } = row;
+  return { position, stream, version, type, ...lifted(row, lifts) };
+}
+
+function lifted({ type, schema, data: text }: FoldedColumns, lifts: Lifts): { schema: number; data: object } {
+  let data = JSON.parse(text) as object;
+  for (let lift = lifts[type]?.[schema]; lift; lift = lifts[type]?.[schema]) {
+    data = lift(data as never);
+    schema += 1;
+  }
+  return { schema, data };
 }

@@ -2,9 +2,12 @@ import { type CallMeta, type Committed } from '#bus';
 import { derivedId, newId, type DomainEvent, type Meta } from '#domain';
 import { type Handled } from '#ledger';
 
-/** The meta of a command from what came over the bus: the clock is read here, and the order gets its name. */
-export function metaOf({ actor, correlationId, causationId, idempotency }: CallMeta): Meta {
-  const commandId = idempotency ? derivedId('key', actor, idempotency.key) : newId();
+/**
+ * The meta of a command from what came over the bus: the clock is read here, and the order gets its name. `order`: an id that
+ * only this order carries, so that a message that comes twice is one order.
+ */
+export function metaOf({ actor, correlationId, causationId, idempotency }: CallMeta, order?: string): Meta {
+  const commandId = idempotency ? derivedId('key', actor, idempotency.key) : (order ?? newId());
   return {
     now: new Date().toISOString(),
     ...{ actor, correlationId, commandId },

@@ -1,5 +1,5 @@
 import { foldRun, type RunEvent, type RunRow } from '#domain';
-import { type Projection, type StoredEvent, type Target } from '#ledger';
+import { type Projection, type FoldedEvent, type Target } from '#ledger';
 
 interface Folded {
   born: string;
@@ -31,7 +31,7 @@ export const runView: Projection = {
 };
 
 /** Rows of runs that were born before this batch. */
-async function existing({ client, table }: Target, events: StoredEvent[]): Promise<Map<string, Folded>> {
+async function existing({ client, table }: Target, events: FoldedEvent[]): Promise<Map<string, Folded>> {
   const ids = new Set(events.map(({ stream }) => stream.slice('run-'.length)));
   for (const { type, stream } of events) if (type === 'RunRequested') ids.delete(stream.slice('run-'.length));
   if (ids.size === 0) return new Map();

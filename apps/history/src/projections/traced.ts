@@ -7,7 +7,7 @@ export const traced = (projection: Projection, log: Log): Projection => ({
   async apply(target, events) {
     await projection.apply(target, events);
     if (!log.isLevelEnabled('debug')) return;
-    const correlationIds = [...new Set(events.map(({ meta }) => meta.correlationId))];
+    const correlationIds = [...new Set(events.map(({ meta }) => meta?.correlationId))];
     log.debug({ view: projection.name, to: events.at(-1)?.position, correlationIds }, 'projected');
   },
 });
