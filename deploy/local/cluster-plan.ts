@@ -14,7 +14,7 @@ export const services = [
 ] as const satisfies readonly ServiceName[];
 
 /** Or a flood of output, read and told, would leave each process with a hundred MB of new space. */
-const youngGeneration = '--max-semi-space-size=8';
+const youngGeneration = '--max-semi-space-size=4';
 
 export interface ClusterOptions {
   readonly counts: Readonly<Record<ServiceName, number>>;

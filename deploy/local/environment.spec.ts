@@ -35,7 +35,7 @@ test('each instance is a process whose command line names its service', () => {
     ['history-1', process.env.PORT],
   ]);
   expect(children[4]).toMatchObject({
-    args: ['--max-semi-space-size=8', '/dist/apps/executor/src/main.js', 'executor', '2'],
+    args: ['--max-semi-space-size=4', '/dist/apps/executor/src/main.js', 'executor', '2'],
     env: {
       NATS_URL: 'nats://executor@bus',
       RUNLEDGER_INSTANCE: '2',
