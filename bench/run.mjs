@@ -62,9 +62,12 @@ try {
     console.log(`${name} (load ${load()})`);
     try {
       const { run } = await import(`./scenarios/${name}.mjs`);
-      for (const { key, ...line } of await run(stage)) {
+      const results = await run(stage);
+      // A line that it no longer writes must not stay behind.
+      for (const [key, { scenario }] of Object.entries(scenarios)) if (scenario === name) delete scenarios[key];
+      for (const { key, ...line } of results) {
         lines.push({ key, ...line });
-        scenarios[key] = { date: new Date().toISOString(), quick: values.quick, ...line };
+        scenarios[key] = { scenario: name, date: new Date().toISOString(), quick: values.quick, ...line };
       }
     } catch (error) {
       failed.push(name);
