@@ -102,7 +102,9 @@ describe('tracing: one order can be followed through every hop', () => {
         Promise.resolve(wanted.every((line) => said(id).has(line))),
       ).catch(() => undefined);
       expect([...said(id)]).toEqual(expect.arrayContaining(wanted));
-      expect(told.filter(({ meta }) => meta.correlationId === id).map(({ type }) => type)).toContain('RunSucceeded');
+      await eventually('the end of the run at the socket', () =>
+        Promise.resolve(told.some(({ type, meta }) => type === 'RunSucceeded' && meta.correlationId === id)),
+      );
     } finally {
       socket.disconnect();
     }
