@@ -141,7 +141,12 @@ export class Stack {
   private planSolo(env: NodeJS.ProcessEnv, port: number): void {
     const own = { ...bare(), ...env, DATABASE_URL: this.databaseUrl, PORT: String(port) };
     // As `npm start` does it.
-    const args = ['--max-semi-space-size=32', path.join(this.scene.dist, 'deploy/local/solo.js'), '--bare'];
+    const args = [
+      '--min-semi-space-size=32',
+      '--max-semi-space-size=32',
+      path.join(this.scene.dist, 'deploy/local/solo.js'),
+      '--bare',
+    ];
     this.add('solo', args, own);
   }
 

@@ -105,7 +105,8 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
   const secure = securityHeaders(config.production);
   const took = histograms(context);
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.headers(secure).header('x-correlation-id', request.id);
+    void reply.headers(request.url.startsWith('/api/') ? secure.data : secure.pages);
+    void reply.header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
   const head = (): Promise<string> => app.get<Caller>(Caller).head();

@@ -70,6 +70,20 @@ describe('rate limits: every login endpoint shares one bucket of attempts a minu
   });
 });
 
+test('data cannot be framed, sniffed, run or taken by another origin; pages may show what is theirs', async () => {
+  const policyOf = async (path: string) => {
+    const { headers } = await admin.get(path);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    expect(headers.get('x-frame-options')).toBe('SAMEORIGIN');
+    return headers.get('content-security-policy');
+  };
+  for (const path of ['/api/v1/me', '/api/processes', '/api/nonesuch']) {
+    expect(await policyOf(path)).toBe("default-src 'none';frame-ancestors 'none'");
+  }
+  expect(await policyOf('/docs')).toMatch(/default-src 'self';.*frame-ancestors 'none'/);
+});
+
 describe('tracing: one order can be followed through every hop', () => {
   test('X-Correlation-Id: gateway, executor, event, history, socket', async () => {
     const id = `trace-${randomUUID()}`;

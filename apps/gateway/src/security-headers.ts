@@ -16,11 +16,21 @@ const contentSecurityPolicy = {
   },
 };
 
+/** What matters where no document is made of an answer (OWASP, REST Security Cheat Sheet): twelve headers cost more than the JSON below them. */
+const ofData = new Set([
+  'cross-origin-resource-policy',
+  'strict-transport-security',
+  'x-content-type-options',
+  'x-frame-options',
+]);
+
 /** What helmet sets on an answer, asked once: nothing in it depends on the request, and computing it took a tenth of one. */
-export function securityHeaders(strictTransportSecurity: boolean): Record<string, string> {
+export function securityHeaders(strictTransportSecurity: boolean): Record<'pages' | 'data', Record<string, string>> {
   const answer = new ServerResponse(new IncomingMessage(new Socket()));
   helmet({ contentSecurityPolicy, strictTransportSecurity })(answer.req, answer, (error?: unknown) => {
     if (error) throw error;
   });
-  return answer.getHeaders() as Record<string, string>;
+  const pages = answer.getHeaders() as Record<string, string>;
+  const data = Object.fromEntries(Object.entries(pages).filter(([name]) => ofData.has(name)));
+  return { pages, data: { 'content-security-policy': "default-src 'none';frame-ancestors 'none'", ...data } };
 }

@@ -193,6 +193,30 @@ test('an unknown hook, and rows that do not fit, cost only their own append', as
   expect(results[1]).toMatchObject({ reason: { message: 'there is no ledger hook nonesuch' } });
 });
 
+test('plans that were made when the ledger was small read no table whole when it has grown', async () => {
+  const fresh = await createDatabase(ledgerTemplate);
+  try {
+    const grown = openLedger(fresh.url);
+    const grow = async (from: number, to: number) => {
+      for (let i = from; i < to; i++) {
+        await grown.ledger.append(added(newStream(), 0, [1], { alongside: { slip: [{ name: `n${i}`, number: 1 }] } }));
+      }
+      await grown.pool.query('select pg_stat_force_next_flush()');
+    };
+    const readWhole = async () => {
+      const text = `select sum(seq_tup_read)::int as rows from pg_stat_user_tables where relname in ('block', 'event')`;
+      return (await grown.pool.query<{ rows: number }>(text)).rows[0]!.rows;
+    };
+    await grow(0, 10);
+    await grown.pool.query('analyze');
+    const before = await readWhole();
+    await grow(10, 400);
+    expect(await readWhole()).toBe(before);
+  } finally {
+    await fresh.drop();
+  }
+});
+
 test('what cannot be stored is refused at the door', async () => {
   const said = (data: object) =>
     ledger.append({ stream: newStream(), expected: 0, events: [{ type: 'Said', data }], meta: meta() });

@@ -41,7 +41,6 @@ export function compose(entries: readonly Written[]): string {
     for (const need of append?.requires ?? []) requires.push({ n, ...need });
     for (const [hook, row] of rows) listIn(alongside, hook).push(numbered(row, n));
   }
-  const hooks = [...alongside].map(([hook, rows]) => `${JSON.stringify(hook)}:[${rows.join(',')}]`);
   const columns = [
     array(ns),
     array(indexes),
@@ -53,7 +52,9 @@ export function compose(entries: readonly Written[]): string {
   ];
   const optional = [
     requires.length > 0 ? quoted(JSON.stringify(requires)) : 'null',
-    hooks.length > 0 ? quoted(`{${hooks.join(',')}}`) : 'null',
+    ...(alongside.size > 0
+      ? [lines([...alongside.keys()]), lines([...alongside.values()].map((rows) => `[${rows.join(',')}]`))]
+      : ['null', 'null']),
   ];
   return `select ledger_flush(${[...columns, lines(datas!), lines(metas!), ...optional].join(',')}) as answer`;
 }

@@ -72,10 +72,7 @@ $$;
 -- rows: [{executor, slots, light}]: free slots for runs that weigh, and how many that weigh nothing may come along.
 -- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, fenced}; more: {heavy, light},
 -- as many of the kind were looked at as were asked for, so others may be ready. A process is taken by a run that has begun and not ended: it runs, or waits for its retry.
-create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql
--- The plan is made when the table may still be empty, and kept: it must be the one for a long queue.
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-as $$
+create function queue_claim(rows json, refused integer[], call_at timestamptz) returns json language plpgsql as $$
 declare
   asked record;
   lessor record;

@@ -9,20 +9,43 @@ create table ledger_hook (
   ordinal integer not null
 );
 
+-- The call of each hook whose rows came along, in their order, written out anew whenever a hook is registered: a static call costs
+-- a tenth of a dynamic one. Answers the text of a JSON object {"<hook>": <its answer>}, without braces; hooks that say null are left out.
+create function ledger_hooks_changed() returns trigger language plpgsql as $$
+begin
+  execute format($text$
+    create or replace function ledger_call(names text[], rows text[], refused integer[], at timestamptz) returns text language plpgsql as $body$
+    declare
+      i integer;
+      answer text;
+      said text;
+    begin
+      %s
+      if names <@ %L::text[] then return said; end if;
+      raise exception 'there is no ledger hook %%', array_to_string(array(select unnest(names) except select unnest(%2$L::text[])), ', ');
+    end $body$ $text$,
+    string_agg(format('i := array_position(names, %L);
+      if i is not null then
+        answer := %I(rows[i]::json, refused, at);
+        if answer is not null then said := concat_ws(%L, said, %L || answer); end if;
+      end if;
+      ', h.name, h.function, ',', to_json(h.name) || ':'), '' order by h.ordinal, h.name), array_agg(h.name))
+  from ledger_hook h;
+  return null;
+end $$;
+create trigger ledger_hook_changed after insert or update or delete on ledger_hook
+  for each statement execute function ledger_hooks_changed();
+
 -- One element an event: append ns (0, 1, 2 ... without gaps), its event indexes (from 0), and so on; expected null means "whatever it is".
 -- One append a stream. requires: [{n, stream, version}]: append n holds only while that other stream is at that version.
 -- refused: [[n, 'duplicate' | 'conflict' | 'stale', position, version]]; the rest got first, first + 1 ... in the order given.
--- based: [[n, version]], what the streams of unconditional appends stood at. no: the ns that were refused.
+-- based: [[n, version]], what the streams of unconditional appends stood at. no: the ns that were refused. head: the last position before it.
 create function ledger_append(
   ns integer[], indexes integer[], streams text[], expected integer[], ids uuid[], types text[], schemas smallint[],
   datas text[], metas text[], requires json, at timestamptz,
-  out first bigint, out last bigint, out refused json, out based json, out no integer[]
-) language plpgsql
--- The plan is made when the table may still be empty, and kept: it must be the one for a big table.
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
-as $$
+  out head bigint, out first bigint, out last bigint, out refused json, out based json, out no integer[]
+) language plpgsql as $$
 declare
-  head bigint;
   before bytea;
   broken integer[] := '{}';
   versions integer[];
@@ -31,6 +54,7 @@ declare
 begin
   select b.last, b.hash into head, before from block b order by b.first desc limit 1;
   head := coalesce(head, 0);
+  if cardinality(ns) = 0 then return; end if;
   before := coalesce(before, ''::bytea);
   if requires is not null then
     select coalesce(array_agg(r.n), '{}') into broken
@@ -46,7 +70,9 @@ begin
         when a.n = any (broken) then 3
         else 0
       end as verdict
-    from unnest(ns, indexes, streams, expected, ids) as a(n, i, stream, expected, id)
+    from (
+      select unnest(ns) as n, unnest(indexes) as i, unnest(streams) as stream, unnest(expected) as expected, unnest(ids) as id
+    ) a
     left join lateral (
       select e.version from event e where e.stream = a.stream collate "C" order by e.version desc limit 1
     ) now on true
@@ -66,12 +92,24 @@ begin
     json_agg(json_build_array(j.n, j.version)) filter (where j.verdict = 0 and j.expected is null)
   into versions, verdicts, no, refused, based from judged j;
 
-  with numbered as (
-    select head + row_number() over (order by a.place) as position, a.id, a.stream, versions[a.n + 1] + a.i + 1 as version,
-      a.type, a.schema, a.data, a.meta
+  if no is not null then
+    select coalesce(array_agg(a.n order by a.place), '{}'), array_agg(a.i order by a.place), array_agg(a.stream order by a.place),
+      array_agg(a.id order by a.place), array_agg(a.type order by a.place), array_agg(a.schema order by a.place),
+      array_agg(a.data order by a.place), array_agg(a.meta order by a.place)
+    into ns, indexes, streams, ids, types, schemas, datas, metas
     from unnest(ns, indexes, streams, ids, types, schemas, datas, metas) with ordinality
       as a(n, i, stream, id, type, schema, data, meta, place)
-    where verdicts[a.n + 1] = 0
+    where verdicts[a.n + 1] = 0;
+    if cardinality(ns) = 0 then return; end if;
+  end if;
+
+  -- Lists side by side in a select go row by row; as a table each would be copied first.
+  with numbered as (
+    select head + a.place as position, a.id, a.stream, versions[a.n + 1] + a.i + 1 as version, a.type, a.schema, a.data, a.meta
+    from (
+      select generate_series(1, cardinality(ns)) as place, unnest(ns) as n, unnest(indexes) as i, unnest(streams) as stream,
+        unnest(ids) as id, unnest(types) as type, unnest(schemas) as schema, unnest(datas) as data, unnest(metas) as meta
+    ) a
   ), inserted as (
     insert into event (position, id, stream, version, type, schema, data, meta, digest, recorded_at)
     select v.position, v.id, v.stream, v.version, v.type, v.schema, v.data::json, v.meta::json,
@@ -81,7 +119,7 @@ begin
   ), chained as (
     insert into block (first, last, previous, hash)
     select min(p.position), max(p.position), before, sha256(before || string_agg(p.digest, ''::bytea order by p.position))
-    from inserted p having count(*) > 0
+    from inserted p
     returning block.first, block.last
   )
   select c.first, c.last into ledger_append.first, ledger_append.last from chained c;
@@ -100,44 +138,34 @@ language sql as $$
 $$;
 
 -- The columns as above, made before the lock is taken.
--- alongside: {"<hook>": <rows>}; a hook is a function (rows json, refused integer[], at timestamptz) returns json and
--- must leave out rows whose n was refused. Answers {first, last, base, refused, based, hooks: {"<hook>": <its answer>}}:
+-- hooks and rows: names, and for each a JSON array; a hook is a function (rows json, refused integer[], at timestamptz) returns json
+-- and must leave out rows whose n was refused. Answers {first, last, base, refused, based, hooks: {"<hook>": <its answer>}}:
 -- first and last of all that the flush appended, hooks included; base: first of the batch itself.
 create function ledger_flush(
   ns integer[], indexes integer[], streams text[], expected integer[], ids uuid[], types text[], schemas smallint[],
-  datas text[], metas text[], requires json, alongside json
-) returns json language plpgsql as $$
+  datas text[], metas text[], requires json, hooks text[], rows text[]
+) returns json language plpgsql
+-- For all that is called below, hooks too: plans are made when the tables may still be small, and kept; they must be the ones for big tables.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+as $$
 declare
   at timestamptz;
-  head bigint;
   reached bigint;
   appended record;
-  hook record;
-  answer json;
-  answers json[] := '{}';
-  names text[] := '{}';
+  said text;
 begin
   perform pg_advisory_xact_lock(7265001);
   at := clock_timestamp();
-  select coalesce(max(b.last), 0) into head from block b where b.first = (select max(c.first) from block c);
-  select a.* into appended from ledger_append(ns, indexes, streams, expected, ids, types, schemas, datas, metas, requires, at) a;
-  reached := coalesce(appended.last, head);
-  if alongside is not null then
-    for hook in
-      select h.name, h.function, a.key, a.value as rows
-      from json_each(alongside) a left join ledger_hook h on h.name = a.key order by h.ordinal, h.name
-    loop
-      if hook.name is null then raise exception 'there is no ledger hook %', hook.key; end if;
-      execute format('select %s($1, $2, $3)', hook.function) into answer
-        using hook.rows, coalesce(appended.no, '{}'::integer[]), at;
-      names := array_append(names, hook.name);
-      answers := array_append(answers, answer);
-    end loop;
-    select coalesce(max(b.last), 0) into reached from block b where b.first = (select max(c.first) from block c);
+  -- Assigned, not selected: without an executor of its own a call costs half.
+  appended := ledger_append(ns, indexes, streams, expected, ids, types, schemas, datas, metas, requires, at);
+  reached := coalesce(appended.last, appended.head);
+  if hooks is not null then
+    said := ledger_call(hooks, rows, coalesce(appended.no, '{}'), at);
+    reached := coalesce((select b.last from block b order by b.first desc limit 1), 0);
   end if;
-  return json_build_object('first', case when reached > head then head + 1 end, 'last', case when reached > head then reached end,
-    'base', appended.first, 'refused', appended.refused, 'based', appended.based, 'hooks',
-    (select json_object_agg(n, a) from unnest(names, answers) as x(n, a) where a is not null));
+  return json_build_object('first', case when reached > appended.head then appended.head + 1 end,
+    'last', case when reached > appended.head then reached end,
+    'base', appended.first, 'refused', appended.refused, 'based', appended.based, 'hooks', ('{' || said || '}')::json);
 end $$;
 
 create table idempotency_key (
