@@ -172,12 +172,12 @@ function busSuite(makeBus: () => MakeBus) {
     expect(gateway.stats()).toMatchObject({ connected: true, bellErrors: 4 });
   });
 
-  it('carries 5 MiB both ways beside the bus', async () => {
+  it('carries 5 MiB both ways, beside the bus where text travels', async () => {
     const text = '5 MiB: ž'.repeat((5 * 1024 * 1024) / 8);
     const { puts } = payloads;
     const answer = await gateway.send(echo, { text }, meta());
     expect(answer.text === text).toBe(true);
-    expect(payloads.puts).toBe(puts + 2);
+    expect(payloads.puts).toBe(puts + (gateway.kind === 'nats' ? 2 : 0));
     expect(payloads.rows.size).toBe(0);
   });
 
@@ -185,6 +185,7 @@ function busSuite(makeBus: () => MakeBus) {
     payloads.take = () => Promise.reject(new Error('database is down'));
     const { error } = await caught(gateway.send(echo, { text: 'x'.repeat(300_000) }, meta()));
     Reflect.deleteProperty(payloads, 'take');
+    if (gateway.kind === 'in-process') return expect(error).toBeUndefined();
     expect(error).toMatchObject({ kind: 'unavailable', code: 'BUS_PAYLOAD' });
     expect(errors).toEqual(['payloads: Error: database is down']);
   });

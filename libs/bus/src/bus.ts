@@ -9,7 +9,7 @@ import { type BusCounts, type BusOptions, type BusPorts, portsOf } from './optio
 import { BusServer } from './server.js';
 import { type Bell, type CallMeta, heardAt, type Request, rungAt, type Subject } from './subject.js';
 import { isBusDown } from './unavailable.js';
-import { type Wire } from './wire.js';
+import { type Carried, type Wire } from './wire.js';
 
 export interface BusStats extends BusCounts {
   connected: boolean;
@@ -64,9 +64,8 @@ export class Bus {
   }
 
   async send<Q, A>(subject: Subject<Q, A>, data: NoInfer<Q>, meta: CallMeta): Promise<A> {
-    // As text at once: what the caller does to its object afterwards is not sent.
-    const request = JSON.stringify({ data, meta } satisfies Request<Q>);
-    const answer = this.client.send<A, string>(subject, request);
+    const request = this.wire.carry({ data, meta } satisfies Request<Q>);
+    const answer = this.client.send<A, Carried>(subject, request);
     return lastValueFrom(answer, { defaultValue: undefined as A });
   }
 

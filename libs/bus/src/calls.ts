@@ -1,8 +1,9 @@
 import { type AnySubject } from './subject.js';
+import { type Carried } from './wire.js';
 import { nobodyListening, noAnswerInTime } from './unavailable.js';
 
-/** A reply's text, or why there is none. */
-export type Outcome = string | Error;
+/** A reply, or why there is none. */
+export type Outcome = Carried | Error;
 
 interface Call {
   subject: AnySubject;

@@ -4,11 +4,11 @@ import { Malformed, openAnswer, seal } from './envelope.js';
 import { type BusPorts } from './options.js';
 import { type AnySubject } from './subject.js';
 import { busDown } from './unavailable.js';
-import { type Wire } from './wire.js';
+import { type Carried, type Wire } from './wire.js';
 
 type Callback = (packet: WritePacket) => void;
 
-/** Nest's client over either wire. Its patterns are `Subject`s, its data the text of `Request`s. */
+/** Nest's client over either wire. Its patterns are `Subject`s, its data `Request`s as they are carried. */
 export class BusClient extends ClientProxy {
   constructor(
     private readonly wire: Wire,
@@ -31,7 +31,7 @@ export class BusClient extends ClientProxy {
     return this.wire as T;
   }
 
-  protected override publish(packet: ReadPacket<string>, callback: Callback): () => void {
+  protected override publish(packet: ReadPacket<Carried>, callback: Callback): () => void {
     const subject: AnySubject = packet.pattern;
     const wireName = this.ports.wireName(subject.name);
     const timeoutMs = subject.timeoutMs ?? this.ports.defaultTimeoutMs;
@@ -44,17 +44,17 @@ export class BusClient extends ClientProxy {
     throw new Error('Events are rung with Bus.ring');
   }
 
-  private async carry(id: number, wireName: string, request: string): Promise<void> {
+  private async carry(id: number, wireName: string, request: Carried): Promise<void> {
     try {
-      const text = await seal(request, this.ports.payloads);
-      if (this.calls.isOpen(id)) this.wire.request(wireName, text, id);
+      const sealed = await seal(request, this.ports.payloads);
+      if (this.calls.isOpen(id)) this.wire.request(wireName, sealed, id);
     } catch (error) {
       this.calls.settle(id, error instanceof Error ? error : new Error(String(error)));
     }
   }
 
   private async answer(outcome: Outcome, callback: Callback): Promise<void> {
-    if (typeof outcome !== 'string') return callback({ err: outcome });
+    if (outcome instanceof Error) return callback({ err: outcome });
     try {
       callback({ response: await openAnswer(outcome, this.ports.payloads), isDisposed: true });
     } catch (err) {

@@ -1,7 +1,8 @@
-/** The shapes that travel, as JSON text, the same on both transports. */
+/** The shapes that travel, the same on both transports. */
 import { Refusal, type RefusalShape } from '#domain';
 import { type PayloadStore } from './payloads.js';
 import { type Request } from './subject.js';
+import { type Carried } from './wire.js';
 
 /** NATS refuses 1 MiB; well below it, a message does not hold up its neighbours. */
 export const largestMessage = 256 * 1024;
@@ -27,17 +28,17 @@ export function isLarge(text: string): boolean {
   return text.length > largestMessage || Buffer.byteLength(text) > largestMessage;
 }
 
-/** What goes on the wire for this text. */
-export async function seal(text: string, payloads: PayloadStore): Promise<string> {
-  return isLarge(text) ? JSON.stringify({ ref: await payloads.put(text) }) : text;
+/** What goes on the wire: a large text is left in the store and only named. */
+export async function seal(carried: Carried, payloads: PayloadStore): Promise<Carried> {
+  return typeof carried === 'string' && isLarge(carried)
+    ? JSON.stringify({ ref: await payloads.put(carried) })
+    : carried;
 }
 
-export function answerText(answer: { ok: unknown } | { refusal: RefusalShape } | { bug: string }): string {
-  return JSON.stringify(answer);
-}
+export type Answer = { ok: unknown } | { refusal: RefusalShape } | { bug: string };
 
-export async function openRequest(text: string, payloads: PayloadStore): Promise<Request<unknown>> {
-  const frame = await open(text, payloads);
+export async function openRequest(carried: Carried, payloads: PayloadStore): Promise<Request<unknown>> {
+  const frame = await open(carried, payloads);
   const { meta } = frame;
   if (!isRecord(meta) || typeof meta.correlationId !== 'string' || typeof meta.actor !== 'string')
     throw new Malformed();
@@ -45,8 +46,8 @@ export async function openRequest(text: string, payloads: PayloadStore): Promise
 }
 
 /** The answer, or what the other side threw. */
-export async function openAnswer(text: string, payloads: PayloadStore): Promise<unknown> {
-  const frame = await open(text, payloads);
+export async function openAnswer(carried: Carried, payloads: PayloadStore): Promise<unknown> {
+  const frame = await open(carried, payloads);
   if (typeof frame.bug === 'string') throw new RemoteBug(frame.bug);
   if (isRecord(frame.refusal)) throw Refusal.from(frame.refusal as unknown as RefusalShape);
   return frame.ok;
@@ -68,8 +69,9 @@ export function parseBell(text: string): unknown {
   return lastBell.value;
 }
 
-async function open(text: string, payloads: PayloadStore): Promise<Record<string, unknown>> {
-  const frame = parse(text);
+async function open(carried: Carried, payloads: PayloadStore): Promise<Record<string, unknown>> {
+  if (typeof carried === 'object') return carried as Record<string, unknown>;
+  const frame = parse(carried);
   if (!isRecord(frame)) throw new Malformed();
   if (typeof frame.ref !== 'string') return frame;
   const whole = parse(await payloads.take(frame.ref));

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Calls } from './calls.js';
+import { jsonCopy } from './json-copy.js';
 import { busDown } from './unavailable.js';
-import { type RequestHandler, type Wire } from './wire.js';
+import { type Carried, type RequestHandler, type Wire } from './wire.js';
 
 type Hear = (text: string) => void;
 
@@ -38,11 +39,11 @@ export class InProcessExchange {
     };
   }
 
-  request(wireName: string, text: string, respond: (text: string) => void, nobody: () => void): void {
+  request(wireName: string, carried: Carried, respond: (carried: Carried) => void, nobody: () => void): void {
     this.later(() => {
       const group = this.groups.get(wireName);
       const member = group?.members[group.next++ % group.members.length];
-      if (member) member(text, respond);
+      if (member) member(carried, respond);
       else nobody();
     });
   }
@@ -91,11 +92,15 @@ export class InProcessWire implements Wire {
     return { connected: this.connected, version: null };
   }
 
-  request(wireName: string, text: string, callId: number): void {
+  carry(value: object): object {
+    return jsonCopy(value) as object;
+  }
+
+  request(wireName: string, carried: Carried, callId: number): void {
     if (!this.connected) return this.calls.settle(callId, busDown());
     this.exchange.request(
       wireName,
-      text,
+      carried,
       (reply) => this.calls.settle(callId, reply),
       () => this.calls.settleNobody(callId),
     );

@@ -67,6 +67,11 @@ export class NatsWire implements Wire {
     return { connected: this.connected, version: this.connection?.info?.version ?? null };
   }
 
+  /** Text, always: what comes back to `request` and `respond` is no object. */
+  carry(value: object): string {
+    return JSON.stringify(value);
+  }
+
   request(wireName: string, text: string, callId: number): void {
     this.live().publish(wireName, text, { reply: `${this.inbox}.${callId}` });
   }
@@ -77,7 +82,7 @@ export class NatsWire implements Wire {
 
   serve(wireName: string, group: string, handle: RequestHandler): () => Promise<void> {
     const take = (message: Msg) => {
-      if (message.reply) handle(message.string(), (text) => this.respond(message, text));
+      if (message.reply) handle(message.string(), (carried) => this.respond(message, carried as string));
       else this.ports.counts.malformed++;
     };
     const line = this.add({ wireName, group, take });

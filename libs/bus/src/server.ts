@@ -3,14 +3,14 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { Refusal, type RefusalShape } from '#domain';
 import { bounded } from './bounded.js';
 import { correlation } from './correlation.js';
-import { answerText, Malformed, openRequest, seal } from './envelope.js';
+import { type Answer, Malformed, openRequest, seal } from './envelope.js';
 import { type BusPorts } from './options.js';
 import { type Request } from './subject.js';
-import { type Wire } from './wire.js';
+import { type Carried, type Wire } from './wire.js';
 
 const DRAIN_MS = 10_000;
 
-type Respond = (text: string) => void;
+type Respond = (carried: Carried) => void;
 
 /** Nest's server over either wire: `@Answers` methods are its handlers. */
 export class BusServer extends Server implements CustomTransportStrategy {
@@ -66,20 +66,20 @@ export class BusServer extends Server implements CustomTransportStrategy {
   private serve(pattern: string, handler: MessageHandler): void {
     if (this.stops.has(pattern)) return;
     const group = String(handler.extras?.group ?? this.ports.service);
-    const handle = (text: string, respond: Respond) => {
-      const work = this.handle(pattern, handler, text, respond).catch((error) => this.ports.onError(error, pattern));
+    const handle = (carried: Carried, respond: Respond) => {
+      const work = this.handle(pattern, handler, carried, respond).catch((error) => this.ports.onError(error, pattern));
       this.running.add(work);
       void work.then(() => this.running.delete(work));
     };
     this.stops.set(pattern, this.wire.serve(this.ports.wireName(pattern), group, handle));
   }
 
-  private async handle(pattern: string, handler: MessageHandler, text: string, respond: Respond): Promise<void> {
+  private async handle(pattern: string, handler: MessageHandler, carried: Carried, respond: Respond): Promise<void> {
     let request: Request<unknown>;
     try {
-      request = await openRequest(text, this.ports.payloads);
+      request = await openRequest(carried, this.ports.payloads);
     } catch (error) {
-      return respond(answerText({ refusal: this.unreadable(error) }));
+      return respond(this.wire.carry({ refusal: this.unreadable(error) } satisfies Answer));
     }
     respond(await correlation.run(request.meta.correlationId, () => this.answer(pattern, handler, request)));
   }
@@ -90,18 +90,18 @@ export class BusServer extends Server implements CustomTransportStrategy {
     return { kind: 'malformed', code: 'BUS_MALFORMED', message: error.message };
   }
 
-  private async answer(pattern: string, handler: MessageHandler, request: Request<unknown>): Promise<string> {
+  private async answer(pattern: string, handler: MessageHandler, request: Request<unknown>): Promise<Carried> {
     const { correlationId } = request.meta;
     try {
-      const answer = await this.call(pattern, handler, request).then(
+      const answer: Answer = await this.call(pattern, handler, request).then(
         (ok) => ({ ok }),
         (error: unknown) => ({ refusal: refusalOf(error) }),
       );
-      return await seal(answerText(answer), this.ports.payloads);
+      return await seal(this.wire.carry(answer), this.ports.payloads);
     } catch (error) {
-      if (error instanceof Refusal) return answerText({ refusal: error.toJSON() });
+      if (error instanceof Refusal) return this.wire.carry({ refusal: error.toJSON() } satisfies Answer);
       this.ports.onBug(error, correlationId);
-      return answerText({ bug: correlationId });
+      return this.wire.carry({ bug: correlationId } satisfies Answer);
     }
   }
 

@@ -1,4 +1,7 @@
-/** What moves text between services. Everything above it is the same for both transports. */
+/** What travels: text between processes, and within one a copy that says what the text would. */
+export type Carried = string | object;
+
+/** What moves messages between services. Everything above it is the same for both transports. */
 export interface Wire {
   readonly kind: 'in-process' | 'nats';
   connect(): Promise<void>;
@@ -6,8 +9,10 @@ export interface Wire {
   /** Resolves when what was served and listened to until now is reached by others. */
   settled(): Promise<void>;
   stats(): { connected: boolean; version: string | null };
+  /** At once: what is done to the value afterwards does not travel. */
+  carry(value: object): Carried;
   /** The reply, or the lack of one, is settled in `Calls` under this id. */
-  request(wireName: string, text: string, callId: number): void;
+  request(wireName: string, carried: Carried, callId: number): void;
   publish(wireName: string, text: string): void;
   /** One instance of the group gets each message. The returned function takes what is under way, then no more. */
   serve(wireName: string, group: string, handle: RequestHandler): () => Promise<void>;
@@ -15,4 +20,4 @@ export interface Wire {
   listen(wireName: string, hear: (text: string) => void): () => void;
 }
 
-export type RequestHandler = (text: string, respond: (text: string) => void) => void;
+export type RequestHandler = (carried: Carried, respond: (carried: Carried) => void) => void;

@@ -28,10 +28,10 @@ beforeAll(async () => {
   world = await World.create();
   context = await world.open();
   feeds = new OutputFeeds(context);
-  world.exchange.serve('qry.output.read', (text, respond) => {
+  world.exchange.serve('qry.output.read', (carried, respond) => {
     reads++;
-    const { data } = JSON.parse(text) as { data: { after: Place; limit: number } };
-    respond(JSON.stringify(away ? { bug: 'away' } : { ok: page(data.after, data.limit) }));
+    const { data } = carried as { data: { after: Place; limit: number } };
+    respond(away ? { bug: 'away' } : { ok: page(data.after, data.limit) });
   });
   for (let n = 0; n < 2; n++) servers.push(await serve());
 });
