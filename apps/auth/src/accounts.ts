@@ -54,6 +54,10 @@ export function accountByLogin(orm: MikroORM, login: string): Promise<AccountRow
 export const accountById = (orm: MikroORM, id: string): Promise<AccountRow | null> =>
   withStore(() => reading(orm).findOne(Account, { id }));
 
+/** In the order in which they were made. */
+export const allAccounts = (orm: MikroORM): Promise<AccountRow[]> =>
+  withStore(() => reading(orm).find(Account, {}, { orderBy: { number: 'asc' } }));
+
 /** The session and its user while both stand; null once it has ended, expired, or the user is inactive. */
 export function liveSession(
   orm: MikroORM,

@@ -8,23 +8,24 @@ import { eventually, World } from '../../../libs/testing/src/context.js';
 import { FirstAdmin } from './first-admin.js';
 import { Keys } from './keys.js';
 import { hashPassword } from './passwords.js';
-import { UserController } from './user.controller.js';
+import { SessionController } from './session.controller.js';
 
 let world: World;
 let context: Context;
-let users: UserController;
+let sessions: SessionController;
 const password = 'correct horse';
 
 /** A ledger without anybody. */
 async function freshWorld(): Promise<void> {
   world = await World.create();
   context = await world.open({ RUNLEDGER_ADMIN_PASSWORD: password });
-  users = new UserController(context, new Keys(context));
+  sessions = new SessionController(context, new Keys(context));
 }
 
 const metaOf = (actor = 'anonymous') => ({ actor, correlationId: newId() });
-const signIn = (secret: string, login = 'admin') => users.signIn({ data: { login, password: secret }, meta: metaOf() });
-const verify = (session: string, user: string) => users.verify({ data: { session, user }, meta: metaOf() });
+const signIn = (secret: string, login = 'admin') =>
+  sessions.signIn({ data: { login, password: secret }, meta: metaOf() });
+const verify = (session: string, user: string) => sessions.verify({ data: { session, user }, meta: metaOf() });
 const refusal = (work: Promise<unknown>) =>
   work.then(
     () => 'not refused',
@@ -130,7 +131,7 @@ describe('sessions', () => {
     expect(await verify(sid, sub)).toMatchObject({ id: sid, user: { id: sub, username: 'admin' } });
     expect(await verify(sid, newId())).toBeNull();
     expect(await verify('x', sub)).toBeNull();
-    const signOut = () => users.signOut({ data: { session: sid }, meta: metaOf(sub) });
+    const signOut = () => sessions.signOut({ data: { session: sid }, meta: metaOf(sub) });
     expect(await signOut()).toEqual({ ended: true });
     expect(await verify(sid, sub)).toBeNull();
     expect(await signOut()).toEqual({ ended: false });
@@ -153,7 +154,7 @@ describe('sessions', () => {
     const [mine, ...others] = await Promise.all([signIn(password), signIn(password), signIn(password)]);
     const { sid, sub } = sessionOf(mine);
     const replace = (current: string, next: string) =>
-      users.replacePassword({ data: { current, next, session: sid }, meta: metaOf(sub) });
+      sessions.replacePassword({ data: { current, next, session: sid }, meta: metaOf(sub) });
     const wrong = { kind: 'rejected', code: 'WRONG_PASSWORD' };
     expect(await refusal(replace('wrong', 'new password'))).toMatchObject(wrong);
     expect(await readFile(file, 'utf8')).toBe('old\n');

@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
 import { FirstAdmin } from './first-admin.js';
 import { Keys } from './keys.js';
+import { SessionController } from './session.controller.js';
 import { UserController } from './user.controller.js';
 
-@Module({ controllers: [UserController], providers: [Keys, FirstAdmin] })
+@Module({ controllers: [SessionController, UserController], providers: [Keys, FirstAdmin] })
 export class AuthModule {}

@@ -1,104 +1,98 @@
 import { Controller } from '@nestjs/common';
-import { Answers, subjects, type Request, type Session, type SignedIn } from '#bus';
-import { isId, newId, Refusal, session, user } from '#domain';
-import { handle, repeated } from '#ledger';
-import { Context, metaOf, systemMeta } from '#service';
-import { accountById, accountByLogin, cardOf, liveSession } from './accounts.js';
+import { Answers, subjects, type Request, type UserCard } from '#bus';
+import { isId, Refusal, user, type Role } from '#domain';
+import { handle } from '#ledger';
+import { Context, metaOf } from '#service';
+import { accountById, allAccounts, cardOf } from './accounts.js';
 import { forgetFirstPassword } from './first-admin.js';
-import { Keys } from './keys.js';
-import { hashPassword, isPassword } from './passwords.js';
+import { hashPassword } from './passwords.js';
 
-const badCredentials = () => new Refusal('unauthenticated', 'BAD_CREDENTIALS', 'Invalid credentials');
-const longestPassword = 1_024;
+interface NewUser {
+  id: string;
+  username: string;
+  email: string;
+  role: Role;
+  password: string;
+}
 
+interface UserChange {
+  id: string;
+  role?: Role;
+  active?: boolean;
+  password?: string;
+}
+
+/** The accounts as their manager sees them. Passwords are hashed here and go no further. */
 @Controller()
 export class UserController {
-  constructor(
-    private readonly context: Context,
-    private readonly keys: Keys,
-  ) {}
+  constructor(private readonly context: Context) {}
 
-  /** One answer, body and time, for an unknown name, a wrong password and an inactive user. */
-  @Answers(subjects.signIn)
-  async signIn({
-    data: { login, password },
-    meta: call,
-  }: Request<{ login: string; password: string }>): Promise<SignedIn> {
-    const { orm, config, log } = this.context;
-    if (Buffer.byteLength(password) > longestPassword || login.length > 256) throw badCredentials();
-    const account = await accountByLogin(orm, login);
-    const good = await isPassword(account?.passwordHash ?? null, password);
-    if (!account || !good || !account.active) {
-      if (account) void this.refused(account.id, good ? 'inactive' : 'wrong password', call.correlationId);
-      throw badCredentials();
-    }
-    const sid = newId();
-    const exp = Math.floor(Date.now() / 1_000) + config.RUNLEDGER_TOKEN_MINUTES * 60;
-    const expiresAt = new Date(exp * 1_000).toISOString();
-    const meta = { ...metaOf(call), actor: account.id };
-    const open = { type: 'OpenSession' as const, meta, data: { user: account.id, expiresAt } };
-    const row = { id: sid, user: account.id, expiresAt };
-    await handle(this.context.ledger, session, sid, open, {
-      creating: true,
-      alongside: () => ({ session_open: [row] }),
-    });
-    log.info({ user: account.id, username: account.username }, 'signed in');
-    return { token: await this.keys.sign({ sub: account.id, sid, exp }), expiresAt, user: cardOf(account) };
+  /** A name or e-mail that somebody has, in whatever case, is a `conflict`. */
+  @Answers(subjects.createUser)
+  async create({ data, meta: call }: Request<NewUser>): Promise<{ user: UserCard; position: string }> {
+    const { ledger } = this.context;
+    const { id, password, username, email, role } = data;
+    const meta = metaOf(call, id);
+    const hash = await hashPassword(password);
+    const registered = { number: await ledger.number('user'), username, email, role };
+    const row = { id, ...registered, hash, createdAt: meta.now };
+    const register = { type: 'RegisterUser' as const, meta, data: registered };
+    const { position } = await refusing(() =>
+      handle(ledger, user, id, register, { creating: true, alongside: () => ({ account_add: [row] }) }),
+    );
+    return { user: await this.card(id), position };
   }
 
-  @Answers(subjects.signOut)
-  async signOut({ data: { session: id }, meta }: Request<{ session: string }>): Promise<{ ended: boolean }> {
-    const end = { type: 'EndSession' as const, meta: metaOf(meta), data: {} };
-    const { events } = await handle(this.context.ledger, session, id, end, {
-      alongside: () => ({ session_end: [{ id }] }),
-    });
-    return { ended: events.length > 0 };
+  /** Sessions end with a deactivation and with a new password; the last active admin stays one. */
+  @Answers(subjects.changeUser)
+  async change({ data, meta: call }: Request<UserChange>): Promise<{ user: UserCard; position: string }> {
+    const { id, role, active, password } = data;
+    if (!isId(id)) throw noSuchUser();
+    const hash = password === undefined ? undefined : await hashPassword(password);
+    const row = { id, role, active, hash };
+    const change = {
+      ...(role === undefined ? {} : { role }),
+      ...(active === undefined ? {} : { active }),
+      password: hash !== undefined,
+    };
+    const command = { type: 'ChangeUser' as const, meta: metaOf(call), data: change };
+    const { position } = await refusing(() =>
+      handle(this.context.ledger, user, id, command, { alongside: () => ({ account_change: [row] }) }),
+    );
+    if (hash) await forgetFirstPassword(id, this.context.config.dataDir);
+    return { user: await this.card(id), position };
   }
 
-  @Answers(subjects.replacePassword)
-  async replacePassword({
-    data,
-    meta: call,
-  }: Request<{ current: string; next: string; session: string }>): Promise<{ position: string }> {
-    const { orm, config } = this.context;
-    const meta = metaOf(call);
-    const before = meta.idempotency && (await repeated(this.context.ledger, meta));
-    if (before) return { position: before.position };
-    const account = await accountById(orm, meta.actor);
-    const tooLong = Math.max(Buffer.byteLength(data.current), Buffer.byteLength(data.next)) > longestPassword;
-    if (tooLong || !(await isPassword(account?.passwordHash ?? null, data.current))) {
-      throw new Refusal('rejected', 'WRONG_PASSWORD', 'The current password is wrong');
-    }
-    const hash = await hashPassword(data.next);
-    const rows = { account_password: [{ id: meta.actor, hash, keep: data.session }] };
-    const command = { type: 'ReplacePassword' as const, meta, data: {} };
-    const { position } = await handle(this.context.ledger, user, meta.actor, command, { alongside: () => rows });
-    await forgetFirstPassword(meta.actor, config.dataDir);
-    return { position };
+  @Answers(subjects.listUsers)
+  async list(_request: Request<Record<string, never>>): Promise<UserCard[]> {
+    return (await allAccounts(this.context.orm)).map(cardOf);
   }
 
-  @Answers(subjects.verifySession)
-  async verify({
-    data: { session: sid, user: id },
-  }: Request<{ session: string; user: string }>): Promise<Session | null> {
-    if (!isId(sid) || !isId(id)) return null;
-    const found = await liveSession(this.context.orm, sid, id);
-    return found && { id: sid, user: cardOf(found.account), expiresAt: found.expiresAt.toISOString() };
+  @Answers(subjects.getUser)
+  async get({ data: { id } }: Request<{ id: string }>): Promise<UserCard | null> {
+    const account = isId(id) ? await accountById(this.context.orm, id) : null;
+    return account && cardOf(account);
   }
 
-  @Answers(subjects.publicKeys)
-  publicKeys(_request: Request<Record<string, never>>): Promise<{ kid: string; pem: string }[]> {
-    return this.keys.publicKeys();
+  private async card(id: string): Promise<UserCard> {
+    const account = await accountById(this.context.orm, id);
+    if (!account) throw noSuchUser();
+    return cardOf(account);
   }
+}
 
-  /** Not waited for: an unknown name has nothing to record and must not answer sooner. */
-  private async refused(id: string, reason: string, correlationId: string): Promise<void> {
-    try {
-      const meta = systemMeta(newId(), correlationId);
-      const refuse = { type: 'RefuseSession' as const, meta, data: { user: id, reason } };
-      await handle(this.context.ledger, session, newId(), refuse, { creating: true });
-    } catch (err) {
-      this.context.log.warn({ err, user: id }, 'a refused login was not recorded');
-    }
+const noSuchUser = () => new Refusal('not-found', 'USER_NOT_FOUND', 'No such user');
+
+/** What the rows refuse under the ledger's lock, in words. */
+async function refusing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, constraint } = error as { code?: unknown; constraint?: unknown };
+    if (code === '23505' && constraint === 'user_handle_pkey')
+      throw new Refusal('conflict', 'USER_EXISTS', 'Somebody has this name or e-mail already');
+    if (code === 'P0ADM')
+      throw new Refusal('rejected', 'LAST_ADMIN', 'This is the last active admin: make another one first');
+    throw error;
   }
 }

@@ -86,7 +86,8 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
     const done = admit(ledger, id, born, meta);
     // A claim ordered in the turn of a run's birth goes out in the same flush.
-    this.claimer.poke();
+    if (born.scheduledFor) this.claimer.pokeAt(born.scheduledFor);
+    else this.claimer.poke();
     return done;
   }
 

@@ -19,7 +19,7 @@ export class RunController {
     const { id, ...asked } = data;
     const meta = metaOf(call, id);
     const number = await ledger.number('run');
-    const born = { ...asked, number, owner: meta.actor, batch: null, scheduledFor: null };
+    const born = { ...asked, number, owner: meta.actor, batch: null };
     const handled = await this.executor.request(id, born, meta);
     log.debug({ run: id, position: handled.position }, 'run requested');
     return committed(handled);

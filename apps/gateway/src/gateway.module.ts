@@ -11,6 +11,7 @@ import { LoginLimiter } from './login-limiter.js';
 import { SessionCache } from './session-cache.js';
 import { JobsAccessController } from './surfaces/jobs/access.controller.js';
 import { JobsController } from './surfaces/jobs/jobs.controller.js';
+import { JobsUsersController } from './surfaces/jobs/users.controller.js';
 import { NativeLedgerController } from './surfaces/native/ledger.controller.js';
 import { NativeProcessController } from './surfaces/native/processes.controller.js';
 import { NativeRunController } from './surfaces/native/runs.controller.js';
@@ -29,6 +30,7 @@ import { TokenCheck } from './token-check.js';
     NativeLedgerController,
     JobsAccessController,
     JobsController,
+    JobsUsersController,
   ],
   providers: [
     Caller,

@@ -38,7 +38,11 @@ export class PolicyGuard implements CanActivate {
     const session = await this.authenticate(request, bearer);
     request.session = session;
     if (route.policy !== 'session' && !may(session.user.role, route.policy)) {
-      throw new Refusal('forbidden', 'FORBIDDEN', `Your role (${session.user.role}) may not do this`);
+      const why =
+        route.policy === 'users:manage'
+          ? 'Admin privilege required'
+          : `Your role (${session.user.role}) may not do this`;
+      throw new Refusal('forbidden', 'FORBIDDEN', why);
     }
     return true;
   }

@@ -2,12 +2,14 @@ import { type Server as HttpServer } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Server, type Socket } from 'socket.io';
 import { z } from 'zod';
+import { bells } from '#bus';
 import { newId, Refusal } from '#domain';
 import { Context } from '#service';
 import { EventFeed } from './live/event-feed.js';
 import { OutputFeeds } from './live/output-feeds.js';
 import { Subscriber } from './live/subscriber.js';
 import { isForeign } from './guard.js';
+import { endsSessions } from './session-cache.js';
 import { TokenCheck } from './token-check.js';
 
 const position = z.string().regex(/^\d{1,18}$/);
@@ -31,6 +33,8 @@ export const socketMessages = {
 } as const;
 
 const recheckEvery = 5_000;
+/** After somebody's session or rights changed: all who are told of it within this time are one look at the sockets. */
+const recheckWithin = 250;
 const refused = (code: string, message: string, correlationId: string) => ({ error: { code, message, correlationId } });
 
 /** The socket.io server: who is signed in watches what he may see, from the position that he names. */
@@ -39,13 +43,18 @@ export class Live implements BeforeApplicationShutdown {
   private readonly servers: Server[] = [];
   private readonly subscribers = new Map<Socket, Subscriber>();
   private timer: NodeJS.Timeout | null = null;
+  private soon: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly context: Context,
     private readonly tokens: TokenCheck,
     private readonly events: EventFeed,
     private readonly outputs: OutputFeeds,
-  ) {}
+  ) {
+    context.bus.listen(bells.flushed, ({ types }) => {
+      if (endsSessions(types) && this.subscribers.size > 0) this.recheckSoon();
+    });
+  }
 
   attach(http: HttpServer): void {
     const allowed = this.context.config.RUNLEDGER_ALLOWED_ORIGINS;
@@ -75,7 +84,8 @@ export class Live implements BeforeApplicationShutdown {
 
   /** Before the HTTP server closes: it waits for what is still connected. */
   beforeApplicationShutdown(): void {
-    if (this.timer) clearInterval(this.timer);
+    clearInterval(this.timer ?? undefined);
+    clearTimeout(this.soon ?? undefined);
     this.subscribers.forEach((subscriber) => subscriber.leaveAll());
     for (const server of this.servers) {
       server.disconnectSockets(true);
@@ -129,6 +139,13 @@ export class Live implements BeforeApplicationShutdown {
       this.context.log.error({ err: error, correlationId }, 'a socket message failed');
       return refused('INTERNAL_ERROR', 'Internal error', correlationId);
     }
+  }
+
+  private recheckSoon(): void {
+    this.soon ??= setTimeout(() => {
+      this.soon = null;
+      void this.recheck();
+    }, recheckWithin);
   }
 
   /** Whoever was signed out, disabled or given other rights does not go on watching. */

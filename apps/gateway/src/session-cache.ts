@@ -4,13 +4,16 @@ import { Context } from '#service';
 
 const lifetime = 5_000;
 const most = 10_000;
-const evicting = new Set([
+const ending = new Set([
   'SessionEnded',
   'UserDeactivated',
   'UserReactivated',
   'UserRoleAssigned',
   'UserPasswordReplaced',
 ]);
+
+/** Whether a flush with events of these types may have ended sessions, or changed what they may. */
+export const endsSessions = (types: readonly string[]): boolean => types.some((type) => ending.has(type));
 
 /** Tokens that were found good, for five seconds at most; emptied as soon as anybody's session or rights change. */
 @Injectable()
@@ -22,7 +25,7 @@ export class SessionCache {
 
   constructor({ bus }: Context) {
     bus.listen(bells.flushed, ({ types }) => {
-      if (types.some((type) => evicting.has(type))) this.clear();
+      if (endsSessions(types)) this.clear();
     });
   }
 

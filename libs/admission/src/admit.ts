@@ -37,15 +37,15 @@ export const weightOf = ({ kind }: Action): number => (kind === 'noop' ? 0 : 1);
 /** Nothing happens in it that would have to be supervised: asked for by hand it is over with its birth. */
 export const isAtOnce = ({ action, scheduledFor }: Born): boolean => action.kind === 'noop' && scheduledFor === null;
 
-/** The queue row of a run that has just been requested. */
-function queued(runId: string, birth: Birth, meta: Meta): Alongside {
+/** The queue row of a run that has just been requested; `notBefore`: who names an instant that is past does not overtake for it. */
+function queued(runId: string, birth: Birth, meta: Meta, notBefore = ''): Alongside {
   const { action, process, scheduledFor, owner, priority } = birth;
   const row = {
     run: runId,
     process: process?.id ?? null,
     owner,
     priority,
-    readyAt: scheduledFor && readyAt(runId, birth),
+    readyAt: scheduledFor && [readyAt(runId, birth), notBefore].sort()[1],
     overlap: overlapOf(birth),
     weight: weightOf(action),
     correlation: meta.correlationId,
@@ -77,7 +77,8 @@ export function admit(
     { type: 'RequestRun' as const, meta, data },
     {
       creating: true,
-      alongside: ([event]) => (event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta) : {}),
+      alongside: ([event]) =>
+        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, meta.now) : {},
     },
   );
 }

@@ -48,6 +48,8 @@ export interface RequestRun {
   policies: Policies;
   payload: unknown;
   parameters: Record<string, unknown> | null;
+  /** Not before this instant (ISO, UTC); at once when null. */
+  scheduledFor: string | null;
   /** Set for a retry: the run that is tried again, and its process. */
   retryOf: string | null;
   process: RunRow['process'];
@@ -188,6 +190,16 @@ export const subjects = {
     'auth',
     fromGateway,
   ),
+  createUser: command<
+    { id: string; username: string; email: string; role: Role; password: string },
+    { user: UserCard; position: string }
+  >('cmd.user.CreateUser', 'auth', fromGateway),
+  changeUser: command<
+    { id: string; role?: Role; active?: boolean; password?: string },
+    { user: UserCard; position: string }
+  >('cmd.user.ChangeUser', 'auth', fromGateway),
+  listUsers: query<Record<string, never>, UserCard[]>('qry.users.list', 'auth', fromGateway),
+  getUser: query<{ id: string }, UserCard | null>('qry.users.get', 'auth', fromGateway),
   verifySession: query<{ session: string; user: string }, Session | null>('qry.session.verify', 'auth', fromGateway),
   publicKeys: query<Record<string, never>, { kid: string; pem: string }[]>('qry.session.keys', 'auth', fromGateway),
 

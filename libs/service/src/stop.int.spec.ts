@@ -98,7 +98,11 @@ test('solo: what was answered 202 is in the ledger, no run is left half done', a
     const asks: (() => Promise<{ stream: string } | null>)[] = [
       () => {
         const data = { id: newId(), name: 'x', action: definition.action, policies: {}, payload: null };
-        return bus.send(subjects.requestRun, { ...data, parameters: null, retryOf: null, process: null }, meta());
+        return bus.send(
+          subjects.requestRun,
+          { ...data, parameters: null, scheduledFor: null, retryOf: null, process: null },
+          meta(),
+        );
       },
       () => bus.send(subjects.defineProcess, { ...definition, id: newId(), name: 'x' }, meta()),
       () => bus.send(subjects.verifySession, { session: newId(), user: newId() }, meta()).then(() => null),

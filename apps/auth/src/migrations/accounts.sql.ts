@@ -45,15 +45,23 @@ create function account_add(rows json, refused integer[], at timestamptz) return
   select null::json;
 $$;
 
--- rows: [{id, hash, keep}]: a new password ends every session but the one it was changed in.
-create function account_password(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  update account a set password_hash = r.hash
-  from json_to_recordset(rows) as r(n integer, id uuid, hash text) where a.id = r.id and r.n <> all (refused);
+-- rows: [{id, role, active, hash, keep}], null for what stays. A new password and a deactivation end every session but the kept one.
+-- Somebody has to be left who may manage users: under the ledger's lock, so that two admins cannot deactivate each other.
+create function account_change(rows json, refused integer[], at timestamptz) returns json language plpgsql as $$
+begin
+  update account a set role = coalesce(r.role, a.role), active = coalesce(r.active, a.active),
+    password_hash = coalesce(r.hash, a.password_hash)
+  from json_to_recordset(rows) as r(n integer, id uuid, role text, active boolean, hash text)
+  where a.id = r.id and r.n <> all (refused);
   update session s set ended_at = at
-  from json_to_recordset(rows) as r(n integer, id uuid, keep uuid)
-  where s.user_id = r.id and s.id is distinct from r.keep and s.ended_at is null and r.n <> all (refused);
-  select null::json;
-$$;
+  from json_to_recordset(rows) as r(n integer, id uuid, active boolean, hash text, keep uuid)
+  where s.user_id = r.id and s.id is distinct from r.keep and s.ended_at is null and r.n <> all (refused)
+    and (r.hash is not null or not r.active);
+  if not exists (select from account a where a.role = 'admin' and a.active) then
+    raise exception 'the last admin' using errcode = 'P0ADM';
+  end if;
+  return null;
+end $$;
 
 create function session_open(rows json, refused integer[], at timestamptz) returns json language sql as $$
   insert into session (id, user_id, created_at, expires_at)
@@ -68,7 +76,7 @@ create function session_end(rows json, refused integer[], at timestamptz) return
   select null::json;
 $$;
 
-insert into ledger_hook values ('account_add', 'account_add', 40), ('account_password', 'account_password', 41),
+insert into ledger_hook values ('account_add', 'account_add', 40), ('account_change', 'account_change', 41),
   ('session_open', 'session_open', 42), ('session_end', 'session_end', 43);
 `;
 

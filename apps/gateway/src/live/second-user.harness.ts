@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 
-/** A user beside the first admin, with the admin's password: no surface makes users yet. */
+/** A user beside the first admin, with the admin's password: no surface makes one of the role `user` yet. */
 export async function addUser(databaseUrl: string, username: string, role: string): Promise<string> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();

@@ -15,10 +15,15 @@ const deactivated: UserEvent = { type: 'UserDeactivated', data: before };
 const reactivated: UserEvent = { type: 'UserReactivated', data: before };
 
 const register: UserCommand = { type: 'RegisterUser', meta, data: ann };
-const assign = (role: 'operator' | 'viewer'): UserCommand => ({ type: 'AssignRole', meta, data: { role } });
-const replace: UserCommand = { type: 'ReplacePassword', meta, data: {} };
-const deactivate: UserCommand = { type: 'DeactivateUser', meta, data: {} };
-const reactivate: UserCommand = { type: 'ReactivateUser', meta, data: {} };
+const change = (data: Extract<UserCommand, { type: 'ChangeUser' }>['data']): UserCommand => ({
+  type: 'ChangeUser',
+  meta,
+  data,
+});
+const assign = (role: 'operator' | 'viewer') => change({ role });
+const replace = change({ password: true });
+const deactivate = change({ active: false });
+const reactivate = change({ active: true });
 
 describe('register', () => {
   test('somebody new', () => {
@@ -33,7 +38,7 @@ describe('register', () => {
   });
 });
 
-test.each([assign('viewer'), replace, deactivate, reactivate])('there is nobody: $type', (order) => {
+test.each([assign('viewer'), replace, deactivate, reactivate, change({})])('there is nobody: $data', (order) => {
   given(user, []).when(order).thenRefused('not-found', 'USER_NOT_FOUND');
 });
 
@@ -63,6 +68,16 @@ test('deactivated and reactivated, each once', () => {
     .then([{ type: 'UserReactivated', data: stamp }]);
   given(user, [registered]).when(reactivate).then([]);
   given(user, [registered, deactivated, reactivated]).when(reactivate).then([]);
+});
+
+test('what changes at once is one order, and what stays makes no event', () => {
+  const all = change({ role: 'viewer', active: false, password: true });
+  const made = ['UserRoleAssigned', 'UserPasswordReplaced', 'UserDeactivated'];
+  expect(user.decide(user.evolve(user.initial, registered), all).map(({ type }) => type)).toEqual(made);
+  given(user, [registered]).when(change({})).then([]);
+  given(user, [registered])
+    .when(change({ role: 'operator', active: true, password: false }))
+    .then([]);
 });
 
 test('a role outlives a deactivation; an event of a newer version is passed over', () => {

@@ -10,10 +10,8 @@ export interface User {
 
 export type UserCommand =
   | { type: 'RegisterUser'; meta: Meta; data: { number: number; username: string; email: string; role: Role } }
-  | { type: 'AssignRole'; meta: Meta; data: { role: Role } }
-  | { type: 'ReplacePassword'; meta: Meta; data: Record<string, never> }
-  | { type: 'DeactivateUser'; meta: Meta; data: Record<string, never> }
-  | { type: 'ReactivateUser'; meta: Meta; data: Record<string, never> };
+  /** What is left out stays; `password`: there is a new one, which no event holds. */
+  | { type: 'ChangeUser'; meta: Meta; data: { role?: Role; active?: boolean; password?: boolean } };
 
 /** A person or program that signs in. Passwords and sessions are rows of the auth service; here is who did what when. */
 export const user: Decider<User, UserCommand, UserEvent> = {
@@ -24,18 +22,14 @@ export const user: Decider<User, UserCommand, UserEvent> = {
     if (type === 'RegisterUser')
       return state.status === 'absent' ? [{ type: 'UserRegistered', data: { ...data, by, at } }] : [];
     if (state.status === 'absent') throw new Refusal('not-found', 'USER_NOT_FOUND', 'No such user');
-    switch (type) {
-      case 'AssignRole':
-        return state.role === data.role ? [] : [{ type: 'UserRoleAssigned', data: { ...data, by, at } }];
-      case 'ReplacePassword':
-        return [{ type: 'UserPasswordReplaced', data: { by, at } }];
-      case 'DeactivateUser':
-        return state.status === 'inactive' ? [] : [{ type: 'UserDeactivated', data: { by, at } }];
-      case 'ReactivateUser':
-        return state.status === 'active' ? [] : [{ type: 'UserReactivated', data: { by, at } }];
-      default:
-        return type satisfies never;
+    const { role = state.role, active = state.status === 'active', password = false } = data;
+    const events: UserEvent[] = [];
+    if (role !== state.role) events.push({ type: 'UserRoleAssigned', data: { role, by, at } });
+    if (password) events.push({ type: 'UserPasswordReplaced', data: { by, at } });
+    if (active !== (state.status === 'active')) {
+      events.push({ type: active ? 'UserReactivated' : 'UserDeactivated', data: { by, at } });
     }
+    return events;
   },
   evolve(state, event) {
     switch (event.type) {

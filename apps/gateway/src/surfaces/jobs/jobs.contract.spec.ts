@@ -188,6 +188,8 @@ describe('Example Submission', () => {
     ['a part that is no text', { command: ['x', 7] }, ['body', 'command', 1]],
     ['a priority beyond 10', { command: ['x'], priority: 11 }, ['body', 'priority']],
     ['a variable that is no text', { command: ['x'], env: { A: 1 } }, ['body', 'env', 'A']],
+    ['a start that is no instant', { command: ['x'], scheduled_at: 'tomorrow' }, ['body', 'scheduled_at']],
+    ['a start beyond this time', { command: ['x'], scheduled_at: '9999-01-01T00:00:00Z' }, ['body', 'scheduled_at']],
     ['a payload that is no object', { command: ['x'], payload: 'x' }, ['body', 'payload']],
   ])('%s is 422 with its place', async (_, body, loc) => {
     const answer = await admin.post<Invalid>('/api/v1/jobs', body);
@@ -195,6 +197,33 @@ describe('Example Submission', () => {
     const [first] = answer.body.detail;
     expect(first).toMatchObject({ type: expect.any(String), loc, msg: expect.stringMatching(/\w/) });
     expect(first).toHaveProperty('input');
+  });
+
+  test('scheduled_at: pending until then, in whatever zone it is given; the command knows it', async () => {
+    const at = new Date(Date.now() + 2_000);
+    const inTokyo = new Date(at.getTime() + 9 * 3_600_000).toISOString().replace('Z', '+09:00');
+    const withoutZone = at.toISOString().replace('Z', '');
+    const command = sh('echo "$RUNLEDGER_SCHEDULED_FOR"');
+    const jobs = await Promise.all(
+      [at.toISOString(), inTokyo, withoutZone].map((scheduled_at) => submit({ command, scheduled_at })),
+    );
+    for (const job of jobs) expect(job).toMatchObject({ status: 'pending', scheduled_at: at.toISOString() });
+    for (const { id } of jobs) {
+      const done = await over(id);
+      expect(done).toMatchObject({ status: 'success', scheduled_at: at.toISOString() });
+      expect(Date.parse(String(done['started_at']))).toBeGreaterThanOrEqual(at.getTime());
+      expect(Date.parse(String(done['started_at']))).toBeLessThan(at.getTime() + 1_500);
+      const { stdout } = (await admin.get<{ stdout: string }>(`/api/v1/jobs/${id}/logs`)).body;
+      expect(stdout).toBe(`${at.toISOString()}\n`);
+    }
+  });
+
+  test('scheduled_at in the past is at once; far ahead it can be cancelled and never runs', async () => {
+    const past = await submit({ command: ['true'], scheduled_at: '2020-01-01T00:00:00Z' });
+    expect((await over(past.id)).status).toBe('success');
+    const { id } = await submit({ command: ['true'], scheduled_at: '2150-01-01T00:00:00Z' });
+    expect((await admin.post(`/api/v1/jobs/${id}/cancel`)).status).toBe(202);
+    expect(await over(id)).toMatchObject({ status: 'canceled', started_at: null });
   });
 
   test('malformed JSON is 422, an unknown batch 400', async () => {

@@ -53,13 +53,13 @@ export class JobsController {
     if (body.batch_id) throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
     const cwd = body.working_dir ?? undefined;
     this.checkDirectory(cwd);
-    const { command, env, payload = null, priority } = body;
+    const { command, env, payload = null, priority, scheduled_at: scheduledFor = null } = body;
     const order = {
       id: idFor(request, 'run'),
       name: body.name ?? titleOf(command),
       action: { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) },
       policies: { priority },
-      ...{ payload, parameters: null, retryOf: null, process: null },
+      ...{ payload, parameters: null, scheduledFor, retryOf: null, process: null },
     };
     return jobShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
   }

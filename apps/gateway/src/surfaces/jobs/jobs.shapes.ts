@@ -22,6 +22,13 @@ export const statusesOf = (word: JobStatus): RunStatus[] =>
 
 export const tokenForm = z.object({ username: z.string().min(1).max(256), password: z.string().min(1).max(4_096) });
 
+/** With a zone or without, which means UTC. */
+const instant = z.iso
+  .datetime({ offset: true, local: true })
+  .transform((value) => new Date(/(Z|[+-]\d\d:?\d\d)$/.test(value) ? value : `${value}Z`))
+  .refine((at) => at.getFullYear() < 2200, 'must be an instant of this time')
+  .transform((at) => at.toISOString());
+
 export const jobBody = z.object({
   name: text(200, 1).nullable().optional(),
   command: z.array(text(131_072)).min(1).max(4_096),
@@ -30,7 +37,7 @@ export const jobBody = z.object({
   payload: z.record(z.string(), z.unknown()).nullable().optional(),
   priority: z.int().min(0).max(10).default(5),
   queue: z.literal('default', 'no executor serves another queue than default').default('default'),
-  scheduled_at: z.null('a start in the future is not offered here').optional(),
+  scheduled_at: instant.nullable().optional(),
   batch_id: z.uuid().nullable().optional(),
 });
 

@@ -40,7 +40,7 @@ export class NativeRunController {
     const { name, action, policies, parameters = null } = bodyOf(runBody, request);
     checkAction(request, action);
     const order = { id: idFor(request, 'run'), name: name ?? action.kind, action, policies, parameters };
-    const born = { ...order, payload: null, retryOf: null, process: null };
+    const born = { ...order, payload: null, scheduledFor: null, retryOf: null, process: null };
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, born)));
   }
 
@@ -135,6 +135,7 @@ export class NativeRunController {
       payload,
       policies,
       parameters,
+      scheduledFor: null,
       retryOf: old.id,
     };
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
