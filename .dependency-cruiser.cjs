@@ -49,7 +49,7 @@ module.exports = {
     no(
       'testing-only-in-tests',
       'the test library stays out of the product',
-      { path: '^(apps|libs|deploy)', pathNot: '\\.spec\\.ts$|^libs/testing' },
+      { path: '^(apps|libs|deploy)', pathNot: '\\.(spec|harness)\\.ts$|^libs/testing' },
       { path: '^libs/testing' },
     ),
     no('no-orphan-imports', 'what is imported exists', {}, { couldNotResolve: true }),

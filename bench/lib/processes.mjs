@@ -10,20 +10,18 @@ const text = (file) => {
   }
 };
 
+export function processOf(pid) {
+  const stat = text(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const cpu = (Number(fields[11]) + Number(fields[12])) / ticks;
+  const command = text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
+  return { pid: Number(pid), parent: Number(fields[1]), cpu, command };
+}
+
 function all() {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      const stat = text(`/proc/${pid}/stat`);
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const cpu = (Number(fields[11]) + Number(fields[12])) / ticks;
-      return {
-        pid: Number(pid),
-        parent: Number(fields[1]),
-        cpu,
-        command: text(`/proc/${pid}/cmdline`).replaceAll('\0', ' '),
-      };
-    })
+    .map(processOf)
     .filter(({ command }) => command !== '');
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { newId, type RunEvent } from '#domain';
-import { report } from '#admission';
-import { systemMeta, type Context } from '#service';
+import { birth, report } from '#admission';
+import { type Context } from '#service';
 import {
   bornOf,
   eventsOf,
@@ -10,44 +10,25 @@ import {
   metaBy,
   processOf,
   request,
-  shell,
   typesOf,
-  World,
 } from '../../../libs/testing/src/context.js';
-import { birth } from '#admission';
-import { ended, type Claimed } from './attempt.js';
-import { Claimer } from './claimer.js';
+import { type Claimed } from './attempt.js';
+import { Claims, ids, work } from './claim.harness.js';
 import { Lease } from './lease.js';
 
-interface Answer {
-  claimed?: Claimed[];
-  more?: { heavy: boolean; light: boolean };
-  fenced?: boolean;
-}
-
-let world: World;
-let contexts: Context[];
+let claims: Claims;
 let context: Context;
-const work = shell('true');
+let contexts: Context[];
+let claim: Claims['claim'];
+let finish: Claims['finish'];
+let finishAll: Claims['finishAll'];
 
 beforeAll(async () => {
-  world = await World.create();
-  contexts = await Promise.all([world.open(), world.open(), world.open()]);
-  context = contexts[0]!;
-  for (const name of ['a', 'b', 'c']) await new Lease(context.pool, name, 'host').take();
+  claims = await Claims.open();
+  ({ context, contexts, claim, finish, finishAll } = claims);
 });
-afterAll(() => world.close());
+afterAll(() => claims.close());
 
-async function claim(slots: number, light = 0, executor = 'a', from = context): Promise<Answer> {
-  return ((await from.ledger.call({ claim: [{ executor, slots, light }] })).claim ?? {}) as Answer;
-}
-const ids = ({ claimed = [] }: Answer) => claimed.map(({ run }) => run);
-
-async function finish({ run, attempt, epoch }: Claimed, exitCode = 0, from = context): Promise<void> {
-  const data = { attempt, epoch, outcome: ended({ exitCode }) };
-  await report(from.ledger, run, { type: 'FinishRun', meta: systemMeta(newId(), newId()), data });
-}
-const finishAll = async ({ claimed = [] }: Answer) => void (await Promise.all(claimed.map((each) => finish(each))));
 const inQueue = async () => (await context.pool.query('select from queue')).rowCount;
 
 test('by priority, then by age, and no more than there are slots', async () => {
@@ -60,7 +41,7 @@ test('by priority, then by age, and no more than there are slots', async () => {
     expect(ids(answer)).toEqual(expected);
     await finishAll(answer);
   }
-  expect(await claim(5)).toEqual({});
+  expect(await claim(5)).toEqual({ more: { heavy: false, light: false }, capped: false, wait: null });
 });
 
 test('what one claim takes is started in the order of the claim: the answer and the ledger say the same', async () => {
@@ -261,29 +242,27 @@ test('one slot gets past any number of fires that give way', async () => {
   expect(ids(held)).toEqual([holding]);
   await Promise.all(Array.from({ length: 40 }, (_, i) => fire(context, 'busy', i - 1_000, work)));
   const behind = await request(context, work);
-  const taken: string[] = [];
-  const claimer = new Claimer(
-    context.ledger,
-    () => 'b',
-    () => ({ slots: 1 - taken.length, light: 0, all: 1 }),
-    {
-      claimed: (runs) => taken.push(...runs.map(({ run }) => run)),
-      fenced: () => expect('it').toBe('not fenced'),
-      trouble: (error) => expect(error).toBeNull(),
-    },
-  );
+  const taken: Claimed[] = [];
+  const claimer = claims.claiming(() => 1 - taken.length, taken);
   claimer.poke();
-  await eventually(() => taken.length > 0, 900);
+  await eventually(() => taken.length > 0);
   await claimer.stop();
-  expect(taken).toEqual([behind]);
+  expect(taken.map(({ run }) => run)).toEqual([behind]);
   expect((await context.pool.query<{ n: number }>('select count(*)::int as n from queue')).rows).toEqual([{ n: 2 }]);
+  await finishAll({ claimed: taken });
+  await finishAll(held);
 });
 
-test.each(['queue', 'skip', 'allow'])('a claim reads what it takes, however many wait: %s', async (overlap) => {
+test.each([
+  ['queue', 1],
+  ['skip', 1],
+  ['allow', 1],
+  ['allow', 20],
+])('a claim reads what it takes, however many wait: %s, owners: %i', async (overlap, owners) => {
   await context.pool.query(`truncate queue;
-    insert into queue (run_id, process_id, owner, priority, ready_at, overlap, weight, correlation, work)
-    select gen_random_uuid(), gen_random_uuid(), 'ann', 5, now() - interval '1 s', '${overlap}', 1, 'c', '{}'
-    from generate_series(1, 20000)`);
+    insert into queue (run_id, process_id, owner, priority, ready_at, rank, overlap, weight, correlation, work)
+    select gen_random_uuid(), gen_random_uuid(), 'ann' || n % ${owners}, 5, now() - interval '1 s', now() - interval '301 s', '${overlap}', 1, 'c', '{}'
+    from generate_series(1, 20000) n`);
   await context.pool.query(`analyze queue; update executor_lease set until = now() + interval '1 hour'`);
   const readBy = async (work: () => Promise<unknown>) => {
     const count = async () => {

@@ -13,6 +13,10 @@ interface ClaimAnswer {
   claimed?: Claimed[];
   /** It looked at as many of that kind as it was asked for: others may be ready. */
   more?: { heavy: boolean; light: boolean };
+  /** An owner's limit left less room than there are slots: an end elsewhere may make some. */
+  capped?: boolean;
+  /** Milliseconds until something falls due that is waiting for its time. */
+  wait?: number | null;
   fenced?: boolean;
 }
 
@@ -23,7 +27,7 @@ const gather = 4;
 const lookEvery = 50;
 
 /**
- * Keeps one claim under way at most: poked by the bell, by a run's end, by a retry that falls due, and each second. A claim
+ * Keeps one claim under way at most: poked by the bell, by a run's end, when something falls due, and each second. A claim
  * ordered in the same turn as a run's birth shares its flush.
  */
 export class Claimer {
@@ -31,6 +35,7 @@ export class Claimer {
   private again = false;
   private stopped = false;
   private waits = false;
+  private capped = false;
   private later: { timer: NodeJS.Timeout; at: number } | null = null;
   private lookedAt = -Infinity;
   private crowded = false;
@@ -85,10 +90,9 @@ export class Claimer {
     this.later = null;
   }
 
-  /** Looks again when something falls due: a retry, a run held back by jitter. */
-  pokeAt(instant: string): void {
-    const wait = Date.parse(instant) - Date.now();
-    if (wait < poll * 600) setTimeout(() => this.poke(), Math.max(wait, 0) + 5).unref();
+  /** A run has ended, here or elsewhere: its owner may have room again. */
+  ended(): void {
+    if (this.capped) this.pokeIn(lookEvery);
   }
 
   /** A claim is under way: what the database says that we hold may be news to us. */
@@ -111,6 +115,9 @@ export class Claimer {
         ClaimAnswer | undefined;
       if (answer?.fenced) this.on.fenced();
       more = answer?.more ?? more;
+      this.capped = answer?.capped ?? false;
+      const wait = answer?.wait ?? poll;
+      if (wait < poll) this.pokeIn(Math.max(wait, 0) + 1);
       if (answer?.claimed?.length) this.on.claimed(answer.claimed);
     } catch (error) {
       this.on.trouble(error);

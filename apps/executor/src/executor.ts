@@ -16,8 +16,8 @@ import { OutputStore } from './output-store.js';
 import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
-/** What puts rows into the queue. */
-const queueing = new Set(['queue_add', 'queue_retry']);
+/** What puts rows into the queue, or makes room for those in it. */
+const queueing = new Set(['queue_add', 'queue_retry', 'limit_set']);
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
 const mostLight = 1_000;
@@ -52,7 +52,6 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     );
     this.supervisor = new Supervisor(context, this.output, () => this.link, {
       freed: (weighed) => this.claimer.freed(weighed),
-      retry: (dueAt) => this.claimer.pokeAt(dueAt),
     });
     this.rescuer = new Rescuer(ledger, (run, reason) => context.log.warn({ run, reason }, 'run lost'));
   }
@@ -86,8 +85,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
     const done = admit(ledger, id, born, meta);
     // A claim ordered in the turn of a run's birth goes out in the same flush.
-    if (born.scheduledFor) this.claimer.pokeAt(born.scheduledFor);
-    else this.claimer.poke();
+    this.claimer.poke();
     return done;
   }
 
@@ -231,7 +229,12 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   private async newLease(): Promise<void> {
     const { pool, config } = this.context;
     const name = config.RUNLEDGER_EXECUTOR_NAME;
-    this.lease = new Lease(pool, `${name}-${config.RUNLEDGER_INSTANCE}-${newId()}`, name);
+    this.lease = new Lease(
+      pool,
+      `${name}-${config.RUNLEDGER_INSTANCE}-${newId()}`,
+      name,
+      config.RUNLEDGER_EXECUTOR_QUEUES,
+    );
     await this.lease.take();
   }
 
@@ -290,6 +293,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private heard({ types, heads, hooks }: Flushed): void {
     if (hooks.some((hook) => queueing.has(hook)) || types.includes('RunCancelled')) this.claimer.poke();
+    else if (hooks.includes('queue_end')) this.claimer.ended();
     if (types.includes('RunRequested') || types.includes('RunStarted')) this.superseder.heard();
     if (!types.includes('RunCancelRequested')) return;
     if (!heads) return this.lookSoon();

@@ -15,11 +15,14 @@ export class Lease {
     private readonly pool: Pool,
     readonly executor: string,
     readonly server: string,
+    /** Names of queues; every one when there is none. */
+    private readonly queues: readonly string[] = [],
   ) {}
 
   async take(): Promise<void> {
-    const text = `insert into executor_lease (executor, server, until) values ($1, $2, clock_timestamp() + interval '20 seconds')`;
-    await this.pool.query(text, [this.executor, this.server]);
+    const text = `insert into executor_lease (executor, server, queues, until)
+      values ($1, $2, $3, clock_timestamp() + interval '20 seconds')`;
+    await this.pool.query(text, [this.executor, this.server, this.queues.length > 0 ? this.queues : null]);
   }
 
   /** The runs that are still this executor's, or null when the lease is gone. */

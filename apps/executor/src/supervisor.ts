@@ -23,7 +23,7 @@ export class Supervisor implements Host {
     private readonly context: Context,
     private readonly output: OutputStore,
     private readonly launcher: () => LauncherLink,
-    private readonly on: { freed: (weighed: boolean) => void; retry: (dueAt: string) => void },
+    private readonly on: { freed: (weighed: boolean) => void },
   ) {
     this.voice = new Voice(context.ledger, (err) => this.trouble(err, 'progress is reported again later'));
   }
@@ -175,9 +175,7 @@ export class Supervisor implements Host {
   private async untilRecorded(attempt: Attempt, record: () => ReturnType<typeof report>): Promise<void> {
     for (let pause = 100; ; pause = Math.min(2 * pause, 2_000)) {
       try {
-        const { events } = await attempt.inTurn(record);
-        const retry = events.find(({ type }) => type === 'RunRetryScheduled');
-        if (retry) this.on.retry((retry.data as { dueAt: string }).dueAt);
+        await attempt.inTurn(record);
         return this.drop(attempt);
       } catch (err) {
         if (err instanceof Refusal && err.kind === 'not-found') return this.drop(attempt);

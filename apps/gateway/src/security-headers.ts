@@ -16,7 +16,7 @@ const contentSecurityPolicy = {
   },
 };
 
-/** What matters where no document is made of an answer (OWASP, REST Security Cheat Sheet): twelve headers cost more than the JSON below them. */
+/** What matters where no document is made of an answer (OWASP, REST Security Cheat Sheet). */
 const ofData = new Set([
   'cross-origin-resource-policy',
   'strict-transport-security',

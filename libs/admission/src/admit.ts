@@ -39,11 +39,12 @@ export const isAtOnce = ({ action, scheduledFor }: Born): boolean => action.kind
 
 /** The queue row of a run that has just been requested; `notBefore`: who names an instant that is past does not overtake for it. */
 function queued(runId: string, birth: Birth, meta: Meta, notBefore = ''): Alongside {
-  const { action, process, scheduledFor, owner, priority } = birth;
+  const { action, process, scheduledFor, owner, priority, policies } = birth;
   const row = {
     run: runId,
     process: process?.id ?? null,
     owner,
+    queue: policies.queue,
     priority,
     readyAt: scheduledFor && [readyAt(runId, birth), notBefore].sort()[1],
     overlap: overlapOf(birth),

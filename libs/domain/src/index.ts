@@ -11,6 +11,7 @@ export {
   attemptsOf,
   catchUpWindowOf,
   defaultPriority,
+  defaultQueue,
   jitterOf,
   policies,
   retryDelayAfter,

@@ -31,10 +31,16 @@ export const policies = z.strictObject({
   jitter: duration(0, 300 * second).optional(),
   /** 0 to 10, higher first. Default 5. */
   priority: z.int().min(0).max(10).optional(),
+  /** Which executors may take it: those that serve this name. Default `default`. */
+  queue: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'letters, digits, _ . and - only, 64 at most')
+    .optional(),
 });
 export type Policies = z.infer<typeof policies>;
 
 export const defaultPriority = 5;
+export const defaultQueue = 'default';
 
 const milliseconds = (value: string | undefined, otherwise: number) =>
   value === undefined ? otherwise : (parseDuration(value) ?? otherwise);

@@ -44,6 +44,7 @@ const settings = z.object({
   RUNLEDGER_RATE_AUTH_PER_MINUTE: count(5, 1, 100_000),
   RUNLEDGER_TOKEN_MINUTES: count(24 * 60, 1, 60 * 24 * 365),
   RUNLEDGER_EXECUTOR_SLOTS: count(8 * availableParallelism(), 1, 10_000),
+  RUNLEDGER_EXECUTOR_QUEUES: list(','),
   RUNLEDGER_EXECUTOR_NAME: z
     .string()
     .regex(/^[\w.-]{1,64}$/)

@@ -1,4 +1,5 @@
-import { claimSql, outputSql, queueSql } from './queue.sql.js';
+import { claimSql } from './claim.sql.js';
+import { outputSql, queueSql } from './queue.sql.js';
 
 export const executorMigrations: [name: string, sql: string][] = [
   ['executor-0001-queue', queueSql],

@@ -9,8 +9,8 @@ create table ledger_hook (
   ordinal integer not null
 );
 
--- The call of each hook whose rows came along, in their order, written out anew whenever a hook is registered: a static call costs
--- a tenth of a dynamic one. Answers the text of a JSON object {"<hook>": <its answer>}, without braces; hooks that say null are left out.
+-- The call of each hook whose rows came along, in their order, written out anew whenever a hook is registered: a dynamic
+-- call is parsed and planned each time. Answers the text of a JSON object {"<hook>": <its answer>}, without braces; hooks that say null are left out.
 create function ledger_hooks_changed() returns trigger language plpgsql as $$
 begin
   execute format($text$
@@ -156,7 +156,7 @@ declare
 begin
   perform pg_advisory_xact_lock(7265001);
   at := clock_timestamp();
-  -- Assigned, not selected: without an executor of its own a call costs half.
+  -- Assigned, not selected: then a call has no executor of its own to start and end.
   appended := ledger_append(ns, indexes, streams, expected, ids, types, schemas, datas, metas, requires, at);
   reached := coalesce(appended.last, appended.head);
   if hooks is not null then
