@@ -57,6 +57,8 @@ export async function startStack(topology: Topology, env: NodeJS.ProcessEnv = {}
     DATABASE_URL: database.url,
     RUNLEDGER_DATA: dataDir,
     RUNLEDGER_RATE_LIMITS: 'off',
+    // A machine that stalls is no reason to give up.
+    RUNLEDGER_ANSWER_SECONDS: '10',
     RUNLEDGER_ADMIN_PASSWORD: adminPassword,
     ...env,
   };
