@@ -110,11 +110,12 @@ withNats(natsAvailable() ? 'nats-server' : 'nats-server: skipped, there is none'
     await serve();
     expect(await works(gateway)).toMatchObject({ by: '1' });
     signal('SIGSTOP');
-    for (const codes of [['BUS_TIMEOUT'], ['BUS_TIMEOUT', 'BUS_DOWN'], ['BUS_DOWN'], ['BUS_DOWN']]) {
+    const either = ['BUS_TIMEOUT', 'BUS_DOWN'];
+    for (const [i, codes] of [either, either, ['BUS_DOWN'], ['BUS_DOWN']].entries()) {
       const { error, ms } = await caught(gateway.send(echo, { text: 'x'.repeat(200_000) }, meta()));
       expect(codes).toContain((error as { code?: string }).code);
       expect(ms).toBeLessThan(10_000);
-      if (codes.length === 2) await eventually(() => !gateway.stats().connected);
+      if (i === 1) await eventually(() => !gateway.stats().connected);
     }
     signal('SIGCONT');
     expect(await works(gateway)).toMatchObject({ by: '1' });
