@@ -60,9 +60,9 @@ async function firesOf(...ids: string[]): Promise<Fire[]> {
     .filter(({ process }) => ids.includes(process));
 }
 
-async function everything(): Promise<StoredEvent[]> {
+async function everything({ ledger } = context): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
-  for (let page: StoredEvent[]; (page = await context.ledger.readFrom(all.at(-1)?.position ?? '0', 5_000)).length > 0;)
+  for (let page: StoredEvent[]; (page = await ledger.readFrom(all.at(-1)?.position ?? '0', 5_000)).length > 0;)
     all.push(...page);
   return all;
 }
@@ -226,12 +226,13 @@ test('timers that cannot be read harm no other, and do not make the clock spin',
     select gen_random_uuid(), 0, 1, '* * * * *', 'Mars/Olympus', now() - interval '1 day', now() - interval '1 day', '{}'
     from generate_series(1, 700)`);
   startClocks(2);
-  await eventually(async () => (await firesOf(good)).length >= 3);
-  const fires = (await everything())
-    .map(({ data }) => data as RunRequested)
-    .filter(({ process }) => process?.id === good);
-  const late = fires.map(({ requestedAt, scheduledFor }) => Date.parse(requestedAt) - Date.parse(scheduledFor!));
-  expect(Math.min(...late)).toBeLessThan(1_000);
+  await eventually(async () => {
+    // Over connections of its own: those of the clocks are taken.
+    const fires = (await everything(contexts[2])).map(({ data }) => data as RunRequested);
+    const those = fires.filter(({ process }) => process?.id === good);
+    const late = those.map(({ requestedAt, scheduledFor }) => Date.parse(requestedAt) - Date.parse(scheduledFor!));
+    return late.length >= 3 && Math.min(...late) < 1_000;
+  });
   expect(await firesOf(bad)).toEqual([]);
   // They step aside for a minute.
   for (let warned = 0; world.logged.length > warned; await sleep(1_000)) warned = world.logged.length;
