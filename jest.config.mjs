@@ -29,7 +29,8 @@ const project = (displayName, testMatch, extra = {}) => ({
 const contract = ['**/*.contract.spec.ts'];
 
 export default {
-  testTimeout: 30_000,
+  // Long waits cost nothing where nothing is wrong, and a busy machine may need them.
+  testTimeout: 120_000,
   maxWorkers: 2,
   globalSetup: '<rootDir>/libs/testing/src/global-setup.ts',
   globalTeardown: '<rootDir>/libs/testing/src/global-teardown.ts',

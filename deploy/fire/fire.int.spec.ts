@@ -27,9 +27,9 @@ test('a round of faults leaves everything as it must be', async () => {
   expect(text).toMatch(/^Seed \d+$/m);
   expect(text).toMatch(/\d+ {2}kill -9 of solo amid requests/);
   expect(text).toMatch(/had been carried out/);
-}, 240_000);
+}, 600_000);
 
 test('an unknown scenario is refused with the usage', async () => {
   const { code } = await fire('--only', 'peace');
   expect(code).not.toBe(0);
-}, 20_000);
+});

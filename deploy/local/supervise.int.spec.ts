@@ -20,7 +20,7 @@ const program = (name: string, text: string) => {
 };
 const pidOf = (name: string) => supervisor.pids().get(name) ?? 0;
 const until = async (what: () => boolean) => {
-  for (let waited = 0; waited < 8_000; waited += 20) {
+  for (let waited = 0; waited < 60_000; waited += 20) {
     if (what()) return;
     await sleep(20);
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
@@ -49,7 +50,7 @@ async function printed(run: string): Promise<Buffer> {
 }
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const pidOf = (run: string) =>
-  eventually(async () => Number((await printed(run)).toString().split('\n')[0]) || undefined, 10_000);
+  eventually(async () => Number((await printed(run)).toString().split('\n')[0]) || undefined);
 
 test('killed and back: every run goes on, byte for byte, and what ended meanwhile is told as it ended', async () => {
   const first = await start('back');
@@ -75,7 +76,7 @@ test('killed and back: every run goes on, byte for byte, and what ended meanwhil
     [loud, numbers(400_000).map((n) => `${n}\n`)],
   ]);
   for (const [run, lines] of expected) {
-    const { data } = await happens(context, run, 'RunSucceeded', 15_000);
+    const { data } = await happens(context, run, 'RunSucceeded');
     const bytes = Buffer.from(lines.join(''));
     expect((await printed(run)).equals(bytes)).toBe(true);
     expect(data.output).toEqual({ bytes: bytes.length, stored: bytes.length, truncated: false, sha256: sha(bytes) });
@@ -86,7 +87,7 @@ test('killed and back: every run goes on, byte for byte, and what ended meanwhil
     expect((await typesOf(context, run)).filter((type) => type === 'RunStarted')).toHaveLength(1);
   }
   const pid = await pidOf(cancelled);
-  await eventually(() => !alive(pid), 8_000);
+  await eventually(() => !alive(pid));
 });
 
 test('its launcher killed: the runs are lost, none of their processes is left, and new ones start', async () => {
@@ -95,26 +96,28 @@ test('its launcher killed: the runs are lost, none of their processes is left, a
   const pid = await pidOf(run);
   const [launcher] = withWord(dataOf('launcher')).filter((each) => running.values().next().value?.child.pid !== each);
   process.kill(launcher!, 'SIGKILL');
-  expect((await happens(context, run, 'RunLost', 8_000)).data.reason).toBe('its launcher died');
-  await eventually(() => !alive(pid) && withWord('sleep\u0000301').length === 0, 5_000);
+  expect((await happens(context, run, 'RunLost')).data.reason).toBe('its launcher died');
+  await eventually(() => !alive(pid) && withWord('sleep\u0000301').length === 0);
   const next = await request(context, shell('true'));
-  await happens(context, next, 'RunSucceeded', 8_000);
+  await happens(context, next, 'RunSucceeded');
 });
 
 test('asked to end: exits 0 while its command goes on, and the next one adopts it', async () => {
   const first = await start('drain');
-  const run = await request(context, shell('echo $$; sleep 3; echo done'));
+  const gate = path.join(world.dir, 'gate');
+  const run = await request(context, shell(`echo $$; until [ -e ${gate} ]; do sleep 0.05; done; echo done`));
   const light = await Promise.all(Array.from({ length: 50 }, () => request(context)));
   const pid = await pidOf(run);
   expect(await first.end('SIGTERM')).toBe(0);
   expect(alive(pid)).toBe(true);
   await start('drain');
-  await happens(context, run, 'RunSucceeded', 10_000);
+  writeFileSync(gate, '');
+  await happens(context, run, 'RunSucceeded');
   expect((await printed(run)).toString()).toBe(`${pid}\ndone\n`);
-  for (const each of light) await happens(context, each, 'RunSucceeded', 5_000);
+  for (const each of light) await happens(context, each, 'RunSucceeded');
 });
 
-test('not back: another executor finds its run lost within 30 s and tries again; what it reports later changes nothing', async () => {
+test('not back: another executor finds its run lost soon after its lease and tries again; what it reports later changes nothing', async () => {
   const [gone] = await Promise.all([start('gone'), start('other', { RUNLEDGER_EXECUTOR_SLOTS: '1' })]);
   // The only slot of the other one is taken, so the run goes to the one that is to die.
   const holding = await request(context, shell('echo $$; sleep 6'));
@@ -127,15 +130,20 @@ test('not back: another executor finds its run lost within 30 s and tries again;
   const dead = where.data.server === 'gone' ? gone : [...running].find((each) => each !== gone)!;
   await dead.end('SIGKILL');
   running.delete(dead);
-  const died = performance.now();
-  const lost = await happens(context, run, 'RunLost', 32_000);
-  expect(performance.now() - died).toBeLessThan(30_000);
+  const died = Date.now();
+  const text = `select extract(epoch from until)::float8 * 1000 as until from executor_lease join queue using (executor)
+    where run_id = $1`;
+  const { until } = (await context.pool.query<{ until: number }>(text, [run])).rows[0]!;
+  expect(until - died).toBeLessThanOrEqual(20_000);
+  const lost = await happens(context, run, 'RunLost');
+  // Twice seen 3 s apart, which takes 6 s; the rest is for a busy machine.
+  expect(Date.parse(lost.data.at) - until).toBeLessThan(20_000);
   expect(lost.data).toMatchObject({ attempt: 1, reason: 'its executor died or was out of reach' });
   // The launcher has ended it by itself: nobody renewed it for 15 s.
   expect(alive(pid)).toBe(false);
-  await happens(context, run, 'RunSucceeded', 8_000);
+  await happens(context, run, 'RunSucceeded');
   await start(where.data.server);
-  await happens(context, run, 'RunLateReported', 8_000);
+  await happens(context, run, 'RunLateReported');
   const events = await eventsOf(context, run);
   const types = events.map(({ type }) => type);
   expect(types.slice(0, 4)).toEqual(['RunRequested', 'RunStarted', 'RunLost', 'RunRetryScheduled']);
@@ -143,4 +151,4 @@ test('not back: another executor finds its run lost within 30 s and tries again;
     type: 'RunSucceeded',
     data: { attempt: 2 },
   });
-}, 60_000);
+});

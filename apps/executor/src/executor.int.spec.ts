@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Refusal } from '#domain';
 import { report } from '#admission';
 import { type Context } from '#service';
+import { quickest } from '#testing';
 import {
   eventsOf,
   eventually,
@@ -55,10 +55,13 @@ async function queued(run: string) {
 
 describe('a run', () => {
   test('weightless: over at once', async () => {
-    const run = await request(context);
-    await happens(context, run, 'RunSucceeded', 1_500);
-    expect(await typesOf(context, run)).toEqual(['RunRequested', 'RunStarted', 'RunSucceeded']);
-    expect(await queued(run)).toBe(0);
+    const once = async () => {
+      const run = await request(context);
+      await happens(context, run, 'RunSucceeded');
+      expect(await typesOf(context, run)).toEqual(['RunRequested', 'RunStarted', 'RunSucceeded']);
+      expect(await queued(run)).toBe(0);
+    };
+    expect(await quickest(800, once)).toBeLessThan(800);
   });
 
   test('a command: exit code, output with its checksum, and what it is told', async () => {
@@ -85,25 +88,34 @@ describe('a run', () => {
 
   test('a retry is claimed as soon as it is due', async () => {
     const policies = { retry: { attempts: 2, delay: '250ms' } };
-    const run = await request(context, { ...shell('test "$RUNLEDGER_ATTEMPT" = 2'), policies });
-    await happens(context, run, 'RunSucceeded');
-    const events = await eventsOf(context, run);
-    expect(events.map(({ type }) => type)).toEqual([
-      ...['RunRequested', 'RunStarted', 'RunFailed', 'RunRetryScheduled', 'RunStarted', 'RunSucceeded'],
-    ]);
-    const [scheduled, again] = [events[3]!, events[4]!];
-    if (scheduled.type !== 'RunRetryScheduled' || again.type !== 'RunStarted') throw new Error('see above');
-    const wait = Date.parse(again.data.at) - Date.parse(scheduled.data.dueAt);
-    expect(wait).toBeGreaterThanOrEqual(0);
-    expect(wait).toBeLessThan(700);
+    const waits: number[] = [];
+    // Several times: what the machine does besides is no part of it.
+    while (waits.length < 5) {
+      const run = await request(context, { ...shell('test "$RUNLEDGER_ATTEMPT" = 2'), policies });
+      await happens(context, run, 'RunSucceeded');
+      const events = await eventsOf(context, run);
+      expect(events.map(({ type }) => type)).toEqual([
+        ...['RunRequested', 'RunStarted', 'RunFailed', 'RunRetryScheduled', 'RunStarted', 'RunSucceeded'],
+      ]);
+      const [scheduled, again] = [events[3]!, events[4]!];
+      if (scheduled.type !== 'RunRetryScheduled' || again.type !== 'RunStarted') throw new Error('see above');
+      waits.push(Date.parse(again.data.at) - Date.parse(scheduled.data.dueAt));
+    }
+    const [least, , median] = waits.toSorted((a, b) => a - b);
+    expect(least).toBeGreaterThanOrEqual(0);
+    // Each second it looks anyhow.
+    expect(median).toBeLessThan(600);
   });
 
   test('its own voice: few events, and the last word is among them', async () => {
     const say = `i=1; while [ $i -le 100 ]; do echo "##runledger {\\"progress\\": $i, \\"ops\\": $i}"; sleep 0.01; i=$((i+1)); done; echo end`;
     const run = await request(context, shell(say));
-    await happens(context, run, 'RunSucceeded', 10_000);
+    const end = await happens(context, run, 'RunSucceeded');
+    const { data: begun } = await happens(context, run, 'RunStarted');
     const said = (await eventsOf(context, run)).filter((event) => event.type === 'RunProgressed');
-    expect(said.length).toBeLessThanOrEqual(8);
+    // Two a second, the first and the last one besides.
+    const most = (Date.parse(end.data.at) - Date.parse(begun.at)) / 500 + 2;
+    expect(said.length).toBeLessThanOrEqual(most);
     expect(said.at(-1)?.data).toMatchObject({ progress: 100, ops: 100 });
     expect((await printed(run)).toString()).toBe('end\n');
   });
@@ -135,7 +147,7 @@ describe('cancelled', () => {
     const run = await request(context, shell('yes 0123456789abcdef'));
     await eventually(async () => (await printed(run)).length > 1_000_000);
     await cancel(run);
-    const { data } = await happens(context, run, 'RunCancelled', 10_000);
+    const { data } = await happens(context, run, 'RunCancelled');
     expect(data.output!.bytes).toBeGreaterThan(1_000_000);
     expect(data.output!.bytes).toBeGreaterThanOrEqual(data.output!.stored);
     const { rows } = await context.pool.query<{ n: string }>(
@@ -148,7 +160,7 @@ describe('cancelled', () => {
   test('a hundred at once, some before and some after their start', async () => {
     const runs = await Promise.all(Array.from({ length: 100 }, () => request(context, shell('sleep 30'))));
     await Promise.all(runs.map((run) => cancel(run)));
-    for (const run of runs) await happens(context, run, 'RunCancelled', 10_000);
+    for (const run of runs) await happens(context, run, 'RunCancelled');
     expect((await context.pool.query('select from queue')).rowCount).toBe(0);
   });
 });
@@ -158,7 +170,7 @@ test('cancel-previous: the run before it ends, then the due one begins', async (
   const before = await fire(context, 'newest wins', -1_000, { ...shell('sleep 60'), policies });
   await happens(context, before, 'RunStarted');
   const due = await fire(context, 'newest wins', -10, { ...shell('true'), policies });
-  await happens(context, due, 'RunSucceeded', 8_000);
+  await happens(context, due, 'RunSucceeded');
   const { data } = await happens(context, before, 'RunCancelled');
   expect(data).toMatchObject({ by: 'system', reason: `superseded by run ${due}` });
 });
@@ -178,7 +190,7 @@ test('what was claimed without the answer reaching us begins all the same', asyn
   let run: string;
   do run = await fire(context, 'unheard', 150, shell('echo once'));
   while (!(await claimed(run)));
-  await happens(context, run, 'RunSucceeded', 8_000);
+  await happens(context, run, 'RunSucceeded');
   expect(await typesOf(context, run)).toEqual(['RunRequested', 'RunStarted', 'RunSucceeded']);
   expect((await printed(run)).toString()).toBe('once\n');
 });
@@ -190,10 +202,10 @@ test('judged dead and woken: its commands end, nothing of them counts, and it be
   const pid = await pidOf(run);
   const before = await context.pool.query<{ executor: string }>('select executor from executor_lease');
   await context.pool.query('delete from executor_lease');
-  const { data } = await happens(context, run, 'RunLost', 10_000);
+  const { data } = await happens(context, run, 'RunLost');
   expect(data).toMatchObject({ attempt: 1 });
-  await eventually(() => !alive(pid), 10_000);
-  await happens(context, run, 'RunSucceeded', 15_000);
+  await eventually(() => !alive(pid));
+  await happens(context, run, 'RunSucceeded');
   const types = await eventually(async () => {
     const all = await typesOf(context, run);
     return all.length >= 6 && all;
@@ -208,8 +220,6 @@ test('judged dead and woken: its commands end, nothing of them counts, and it be
 });
 
 test('nothing is left when it is done', async () => {
-  await sleep(300);
-  const { rows } = await context.pool.query('select run_id from queue');
-  expect(rows).toEqual([]);
+  await eventually(async () => (await context.pool.query('select from queue')).rowCount === 0);
   expect(world.logged.filter(({ level }) => level !== 'warn')).toEqual([]);
 });

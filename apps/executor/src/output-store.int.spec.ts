@@ -98,7 +98,7 @@ test('watchers hear what is committed, and the sample of what is not kept', asyn
   give(store, attempt, ...upTo(10));
   store.take(attempt, chunkOf(attempt, 0, { live: true }), Buffer.from('only live'));
   await store.settled(attempt);
-  await sleep(20);
+  await eventually('the last bell', async () => heard.filter(({ live }) => !live).length === 10);
   stop();
   expect(heard.filter(({ live }) => !live).map(({ seq }) => seq)).toEqual(upTo(10));
   expect(heard.filter(({ live }) => live).map((each) => each.text)).toEqual(['only live']);

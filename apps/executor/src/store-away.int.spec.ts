@@ -25,7 +25,7 @@ beforeAll(async () => {
     RUNLEDGER_EXECUTOR_ON_STOP: 'end',
   };
   executor = await ServiceProcess.start('apps/executor/src/main.js', env, world.dir, 'executor ready');
-}, 60_000);
+});
 afterAll(async () => {
   await executor.end('SIGTERM');
   await world.close();
@@ -55,29 +55,28 @@ test('PostgreSQL dies and comes back 5 s later: every end, word and line of the 
         () => true,
         () => false,
       )),
-    5_000,
   );
   await expect(request(context)).rejects.toMatchObject({ kind: 'unavailable' });
   await sleep(5_000);
   server = await startServer();
 
-  const { data } = await happens(context, counter, 'RunFailed', 10_000);
+  const { data } = await happens(context, counter, 'RunFailed');
   const lines = Array.from({ length: 40 }, (_, i) => `line ${i + 1}\n`).join('');
   expect(data).toMatchObject({ exitCode: 4, output: { bytes: lines.length, stored: lines.length } });
   expect(await printed(counter)).toBe(lines);
   for (const [i, run] of brief.entries()) {
-    const end = await happens(context, run, i === 0 ? 'RunSucceeded' : 'RunFailed', 10_000);
+    const end = await happens(context, run, i === 0 ? 'RunSucceeded' : 'RunFailed');
     expect(end.data).toMatchObject({ exitCode: i });
   }
-  await happens(context, talker, 'RunSucceeded', 10_000);
+  await happens(context, talker, 'RunSucceeded');
   const words = (await eventsOf(context, talker)).filter(({ type }) => type === 'RunProgressed');
   expect(words.at(-1)?.data).toMatchObject({ progress: 77, message: 'last words' });
-  await happens(context, long, 'RunSucceeded', 10_000);
+  await happens(context, long, 'RunSucceeded');
   for (const run of [counter, ...brief, talker, long]) {
     expect((await typesOf(context, run)).filter((type) => type === 'RunStarted')).toHaveLength(1);
   }
   // It lives, and takes new work.
   expect(executor.hasEnded).toBe(false);
-  await happens(context, await request(context, shell('true')), 'RunSucceeded', 5_000);
+  await happens(context, await request(context, shell('true')), 'RunSucceeded');
   expect(executor.log).not.toContain('"level":"error"');
-}, 60_000);
+});

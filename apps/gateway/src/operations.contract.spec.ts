@@ -24,6 +24,8 @@ const lines = (): Line[] =>
   stack
     .logs()
     .split('\n')
+    // The last one may be half written.
+    .slice(0, -1)
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => JSON.parse(line) as Line);
 

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await context.pool.query('vacuum analyze run_view');
   runs = new RunQueries(context, new Views(context));
   context.pool.on('acquire', spy);
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const spied = new WeakSet<PoolClient>();

@@ -11,8 +11,8 @@ export type ViewName = 'run_view' | 'process_view';
 const poll = 2_000;
 /** A view may be this many milliseconds behind when nobody waits for it. */
 const rest = 50;
-/** Less than the two seconds after which the bus gives an answer up. */
-const patience = 1_500;
+/** Milliseconds of each second after which the bus gives an answer up. */
+const patience = 750;
 
 /** Keeps the read models fresh, and lets a question wait until a view has passed a position. */
 @Injectable()
@@ -74,7 +74,7 @@ export class Views implements OnApplicationBootstrap, OnApplicationShutdown {
       const timer = setTimeout(() => {
         this.waiters = this.waiters.filter((other) => other !== waiter);
         resolve();
-      }, patience);
+      }, patience * this.context.config.RUNLEDGER_ANSWER_SECONDS);
       this.waiters.push(waiter);
       follower.wake(true);
     });

@@ -60,9 +60,9 @@ async function firesOf(...ids: string[]): Promise<Fire[]> {
     .filter(({ process }) => ids.includes(process));
 }
 
-async function everything(): Promise<StoredEvent[]> {
+async function everything({ ledger } = context): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
-  for (let page: StoredEvent[]; (page = await context.ledger.readFrom(all.at(-1)?.position ?? '0', 5_000)).length > 0;)
+  for (let page: StoredEvent[]; (page = await ledger.readFrom(all.at(-1)?.position ?? '0', 5_000)).length > 0;)
     all.push(...page);
   return all;
 }
@@ -84,15 +84,17 @@ test('three clocks, twenty schedules each second: each instant exactly once', as
   const ids = await Promise.all(Array.from({ length: 20 }, (_, i) => define('* * * * * *', {}, zones[i % 4]!)));
   const from = new Map<string, string>();
   for (const id of ids) from.set(id, (await timerOf(id)).watermark);
+  const every = parseCron('* * * * * *');
+  const dueTo = async (id: string) => {
+    const until = new Date((await timerOf(id)).watermark);
+    return every.between(new Date(from.get(id)!), until, 1_000).map((at) => at.toISOString());
+  };
   startClocks(3);
-  await sleep(10_000);
+  for (const id of ids) await eventually(async () => (await dueTo(id)).length >= 9);
   await Promise.all(clocks.splice(0).map((clock) => clock.onApplicationShutdown()));
   const fires = await firesOf(...ids);
-  const every = parseCron('* * * * * *');
   for (const id of ids) {
-    const until = new Date((await timerOf(id)).watermark);
-    const expected = every.between(new Date(from.get(id)!), until, 100).map((at) => at.toISOString());
-    expect(expected.length).toBeGreaterThanOrEqual(9);
+    const expected = await dueTo(id);
     const fired = fires.filter(({ process }) => process === id).map(({ at }) => at);
     expect(fired.sort()).toEqual(expected);
   }
@@ -100,7 +102,7 @@ test('three clocks, twenty schedules each second: each instant exactly once', as
   expect((await context.pool.query('select from queue')).rowCount).toBe(fires.length);
   expect((await everything()).filter(({ stream }) => stream.startsWith('schedule-'))).toEqual([]);
   expect(world.logged).toEqual([]);
-}, 30_000);
+});
 
 describe('after the answer to', () => {
   /** At the very instant at which the clocks fire. */
@@ -129,7 +131,7 @@ describe('after the answer to', () => {
     expect(wrong).toEqual([]);
     expect(fires.length).toBeGreaterThan(0);
     expect(new Set(fires.map(({ process, at }) => `${process} ${at}`)).size).toBe(fires.length);
-  }, 20_000);
+  });
 
   test('retire none begins ever, and after a revision only what it says', async () => {
     const [retired, revised] = await Promise.all([define('* * * * * *'), define('* * * * * *')]);
@@ -143,19 +145,20 @@ describe('after the answer to', () => {
         meta: meta(),
       }),
     ]);
-    await sleep(1_500);
-    const events = await everything();
-    const after = (id: string, position: bigint) =>
-      events.filter(
+    const after = async (id: string, position: bigint) =>
+      (await everything()).filter(
         (event) =>
           event.type === 'RunRequested' &&
           (event.data as RunRequested).process?.id === id &&
           BigInt(event.position) > position,
       );
-    expect(after(retired, await answeredAt(end.position))).toEqual([]);
+    const revisedAt = await answeredAt(change.position);
+    const later = await eventually(async () => {
+      const found = await after(revised, revisedAt);
+      return found.length >= 2 && found;
+    });
+    expect(await after(retired, await answeredAt(end.position))).toEqual([]);
     expect((await context.pool.query('select from timer where process_id = $1', [retired])).rowCount).toBe(0);
-    const later = after(revised, await answeredAt(change.position));
-    expect(later.length).toBeGreaterThan(0);
     for (const { data } of later) {
       expect(data).toMatchObject({ action: { kind: 'command' }, process: { revision: 2 } });
     }
@@ -164,7 +167,7 @@ describe('after the answer to', () => {
   test('disable with an end it resumes by itself; a pause that was moved goes on', async () => {
     const [resumed, moved] = await Promise.all([define('* * * * * *'), define('* * * * * *')]);
     // As clients may write an instant, not as we do.
-    const soon = new Date(Date.now() + 1_200).toISOString().replace('Z', '000+00:00');
+    const soon = new Date(Date.now() + 3_000).toISOString().replace('Z', '000+00:00');
     await Promise.all([disable(resumed, soon), disable(moved, soon)]);
     await disable(moved, null);
     startClocks(3);
@@ -223,12 +226,15 @@ test('timers that cannot be read harm no other, and do not make the clock spin',
     select gen_random_uuid(), 0, 1, '* * * * *', 'Mars/Olympus', now() - interval '1 day', now() - interval '1 day', '{}'
     from generate_series(1, 700)`);
   startClocks(2);
-  const before = performance.now();
-  await eventually(async () => (await firesOf(good)).length >= 3, 8_000);
-  expect(performance.now() - before).toBeLessThan(6_000);
+  await eventually(async () => {
+    // Over connections of its own: those of the clocks are taken.
+    const fires = (await everything(contexts[2])).map(({ data }) => data as RunRequested);
+    const those = fires.filter(({ process }) => process?.id === good);
+    const late = those.map(({ requestedAt, scheduledFor }) => Date.parse(requestedAt) - Date.parse(scheduledFor!));
+    return late.length >= 3 && Math.min(...late) < 1_000;
+  });
   expect(await firesOf(bad)).toEqual([]);
-  const warned = world.logged.length;
-  expect(warned).toBeGreaterThanOrEqual(701);
-  await sleep(1_000);
-  expect(world.logged.length).toBe(warned);
+  // They step aside for a minute.
+  for (let warned = 0; world.logged.length > warned; await sleep(1_000)) warned = world.logged.length;
+  expect(world.logged.length).toBeGreaterThanOrEqual(701);
 });

@@ -94,7 +94,7 @@ export class MemoryPayloads implements PayloadStore {
 }
 
 export const meta = (id: string = randomUUID()) => ({ actor: 'user-1', correlationId: id });
-export const eventually = async (truth: () => boolean, ms = 5000) => {
+export const eventually = async (truth: () => boolean, ms = 60_000) => {
   for (const until = Date.now() + ms; !truth() && Date.now() < until;) await pause(10);
   if (!truth()) throw new Error(`Not within ${ms} ms: ${String(truth)}`);
 };

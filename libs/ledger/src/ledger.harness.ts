@@ -144,7 +144,7 @@ export async function checksum(pool: pg.Pool, table = 'tally_view'): Promise<str
   return (await pool.query<{ sum: string }>(text)).rows[0]!.sum;
 }
 
-export async function until(what: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+export async function until(what: () => boolean | Promise<boolean>, ms = 60_000): Promise<void> {
   const end = performance.now() + ms;
   while (!(await what())) {
     if (performance.now() > end) throw new Error('waited in vain');

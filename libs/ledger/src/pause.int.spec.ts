@@ -81,6 +81,7 @@ test('a writer that never reads its answer has committed and holds nobody up', a
   await until(async () => (await own.ledger.read(streams.at(-1)!)).length === 1);
   await writersProceed();
   const text = 'select state, wait_event from pg_stat_activity where pid = $1';
+  await until(async () => (await own.pool.query(text, [pid])).rows[0]?.state === 'idle');
   expect((await own.pool.query(text, [pid])).rows).toEqual([{ state: 'idle', wait_event: 'ClientRead' }]);
   expect((await own.pool.query('select from pg_locks where pid = $1', [pid])).rowCount).toBe(0);
 });

@@ -53,6 +53,7 @@ const settings = z.object({
   RUNLEDGER_EXECUTOR_ON_STOP: z.enum(['keep', 'end']).default('keep'),
   RUNLEDGER_OUTPUT_LIMIT: count(10 * 1_048_576, 65_536, 1_073_741_824),
   RUNLEDGER_POOL: count(8, 2, 100),
+  RUNLEDGER_ANSWER_SECONDS: count(2, 1, 60),
   RUNLEDGER_METRICS_PORT: count(0, 0, 65_535),
   RUNLEDGER_METRICS_TOKEN: z.string().min(16).optional(),
   RUNLEDGER_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

@@ -48,6 +48,7 @@ function openBus(config: Config, service: ServiceName, { log, pool }: Context): 
   const options: BusOptions = {
     service,
     log,
+    defaultTimeoutMs: config.RUNLEDGER_ANSWER_SECONDS * 1_000,
     payloads: new PostgresPayloads(pool),
     onBug: (err, correlationId) => log.error({ err, correlationId }, 'a handler failed'),
     onError: (err, where) => log.warn({ err, where }, 'the bus met an error'),

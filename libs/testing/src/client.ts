@@ -48,7 +48,7 @@ export class Client {
       headers: { ...type, ...this.headers, ...headers },
       body: raw ? (body ?? null) : JSON.stringify(body),
       redirect: 'manual',
-      signal: AbortSignal.timeout(25_000),
+      signal: AbortSignal.timeout(60_000),
     });
     const text = await answer.text();
     const json = text !== '' && /\bjson\b/.test(answer.headers.get('content-type') ?? '');
@@ -64,13 +64,13 @@ export async function adminOf({ url, adminPassword }: Stack): Promise<Client> {
   return new Client(url, { authorization: `Bearer ${body.access_token}` });
 }
 
-/** Asks until the answer is there, 20 s at most. */
+/** Asks until the answer is there, a minute at most: far longer than it takes, since a busy machine may stall. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | null | false>): Promise<T> {
-  const until = performance.now() + 20_000;
+  const until = performance.now() + 60_000;
   for (;;) {
     const answer = await ask();
     if (answer) return answer;
-    if (performance.now() > until) throw new Error(`Waited 20 s for ${what}`);
+    if (performance.now() > until) throw new Error(`Waited a minute for ${what}`);
     await sleep(40);
   }
 }

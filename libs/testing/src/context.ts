@@ -116,8 +116,8 @@ export async function eventsOf({ ledger }: Context, run: string): Promise<RunEve
 export const typesOf = async (context: Context, run: string) =>
   (await eventsOf(context, run)).map(({ type }) => type as string);
 
-/** Asks until there is an answer. */
-export async function eventually<T>(ask: () => Promise<T | undefined | false> | T | undefined | false, ms = 5_000) {
+/** Asks until there is an answer, a minute at most: far longer than it takes, since a busy machine may stall. */
+export async function eventually<T>(ask: () => Promise<T | undefined | false> | T | undefined | false, ms = 60_000) {
   for (const end = performance.now() + ms; ; await sleep(10)) {
     const answer = await ask();
     if (answer !== undefined && answer !== false) return answer;
@@ -126,8 +126,10 @@ export async function eventually<T>(ask: () => Promise<T | undefined | false> | 
 }
 
 /** The first event of the type, once it is there. */
-export function happens<T extends RunEvent['type']>(context: Context, run: string, type: T, ms = 5_000) {
+export async function happens<T extends RunEvent['type']>(context: Context, run: string, type: T) {
   type Event = Extract<RunEvent, { type: T }>;
   const is = (event: RunEvent): event is Event => event.type === type;
-  return eventually(async () => (await eventsOf(context, run)).find(is), ms);
+  return eventually(async () => (await eventsOf(context, run)).find(is)).catch(async (error: unknown) => {
+    throw new Error(`No ${type} after ${(await typesOf(context, run)).join(', ')}`, { cause: error });
+  });
 }

@@ -1,5 +1,6 @@
 /** A real nats-server for one test file, on a port of its own, to be stopped and started again as a test pleases. */
 import { startNats, type Nats, type NatsUser } from '../../../deploy/local/nats.js';
+import { freePort } from './ports.js';
 import { removeTestDir, testDir } from './test-dir.js';
 
 export interface TestNats {
@@ -26,7 +27,7 @@ export async function startTestNats({ users = [everybody] }: { users?: readonly 
   const binary = process.env.RUNLEDGER_TEST_NATS;
   if (!binary) throw new Error('There is no nats-server for the tests: ask natsAvailable() first.');
   const dir = testDir('nats');
-  const first = await startNats({ binary, dir, users });
+  const first = await startNats({ binary, dir, users, port: await freePort() });
   let current: Nats | undefined = first;
   const stop = async () => {
     await current?.stop();

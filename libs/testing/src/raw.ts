@@ -15,7 +15,7 @@ export async function sendRaw(url: string, request: string): Promise<RawAnswer> 
     const socket = connect(Number(port), hostname, () => socket.write(request));
     let text = '';
     socket.setEncoding('utf8');
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`No end of the answer within 10 s: ${text}`)));
+    socket.setTimeout(60_000, () => socket.destroy(new Error(`No end of the answer within a minute: ${text}`)));
     socket.on('data', (piece: string) => (text += piece));
     socket.on('close', () => resolve(text));
     // After an answer the server may reset what it has not read.

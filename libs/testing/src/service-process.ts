@@ -22,7 +22,7 @@ export class ServiceProcess {
     });
     closeSync(log);
     const service = new ServiceProcess(child, logFile);
-    for (const end = performance.now() + 30_000; !service.log.includes(until); await sleep(20)) {
+    for (const end = performance.now() + 60_000; !service.log.includes(until); await sleep(20)) {
       if (!service.hasEnded && performance.now() < end) continue;
       child.kill('SIGKILL');
       throw new Error(`${entry} did not start:\n${service.log}`);

@@ -5,9 +5,9 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { projectRoot } from '../../../deploy/local/environment.js';
-import { freePort } from '../../../deploy/local/ports.js';
 import { identify, writeRecords } from '../../../deploy/local/processes.js';
 import { createDatabase } from './database.js';
+import { freePort } from './ports.js';
 import { removeTestDir, testDir } from './test-dir.js';
 
 export type Topology = 'solo' | 'cluster';
@@ -57,6 +57,8 @@ export async function startStack(topology: Topology, env: NodeJS.ProcessEnv = {}
     DATABASE_URL: database.url,
     RUNLEDGER_DATA: dataDir,
     RUNLEDGER_RATE_LIMITS: 'off',
+    // A machine that stalls is no reason to give up.
+    RUNLEDGER_ANSWER_SECONDS: '10',
     RUNLEDGER_ADMIN_PASSWORD: adminPassword,
     ...env,
   };
@@ -110,7 +112,7 @@ function launch(main: string, dir: string, settings: NodeJS.ProcessEnv): Started
 }
 
 async function waitForHealth(url: string, { child, logs }: Started): Promise<void> {
-  const until = performance.now() + 60_000;
+  const until = performance.now() + 80_000;
   while (performance.now() < until && !hasEnded(child)) {
     const answer = await fetch(`${url}/api/v1/health`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
     if (answer?.status === 200) return;
@@ -118,7 +120,7 @@ async function waitForHealth(url: string, { child, logs }: Started): Promise<voi
   }
   const what = hasEnded(child)
     ? `ended with ${child.exitCode ?? child.signalCode}`
-    : 'did not become healthy within 60 s';
+    : 'did not become healthy within 80 s';
   throw new Error(`The stack ${what}. Its log ends:\n${logs().split('\n').slice(-30).join('\n')}`);
 }
 

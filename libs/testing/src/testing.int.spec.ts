@@ -3,6 +3,7 @@ import { connect } from '@nats-io/transport-node';
 import pg from 'pg';
 import { createDatabase } from './database.js';
 import { natsAvailable, startTestNats } from './nats.js';
+import { freePort } from './ports.js';
 
 const query = async (url: string, sql: string) => {
   const client = new pg.Client({ connectionString: url });
@@ -35,6 +36,11 @@ test('a template is prepared once, after a failure anew, and copied by many at o
   expect(prepared).toBe(2);
   for (const { url } of copies) expect(await query(url, 'select count(*)::int as n from copied')).toEqual([{ n: 0 }]);
   await Promise.all(copies.map((copy) => copy.drop()));
+});
+
+test('a port is given away once', async () => {
+  const ports = await Promise.all(Array.from({ length: 300 }, () => freePort()));
+  expect(new Set(ports).size).toBe(ports.length);
 });
 
 (natsAvailable() ? test : test.skip)('a test nats-server comes back where it was', async () => {

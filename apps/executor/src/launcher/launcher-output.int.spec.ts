@@ -3,13 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Bench, sha, until } from './launcher.harness.js';
+import { alive, Bench, sha, until } from './launcher.harness.js';
 
 let bench: Bench;
 const dir = mkdtempSync(join(tmpdir(), 'launcher-output-'));
 const file = (name: string, data: Buffer | string): string => {
   writeFileSync(join(dir, name), data);
   return join(dir, name);
+};
+let gates = 0;
+/** What a script waits at until it is opened. */
+const gate = () => {
+  const place = join(dir, `gate-${++gates}`);
+  return { wait: `until [ -e ${place} ]; do sleep 0.01; done`, open: () => writeFileSync(place, '') };
 };
 beforeAll(async () => {
   bench = await new Bench().connect();
@@ -40,7 +46,13 @@ describe('output', () => {
   it('never cuts a character', async () => {
     const text = 'aü€😀'.repeat(100_000);
     bench.start('characters', ['/bin/cat', file('characters', text)]);
-    bench.sh('slowly', String.raw`printf 'x\xf0\x9f'; sleep 0.2; printf '\x98\x80y'; sleep 0.2; printf '\xe2'`);
+    const [first, second] = [gate(), gate()];
+    const parts = [String.raw`printf 'x\xf0\x9f'`, first.wait, String.raw`printf '\x98\x80y'`, second.wait];
+    bench.sh('slowly', [...parts, String.raw`printf '\xe2'`].join('; '));
+    await until(() => bench.of('slowly').chunks[0], 'the first part');
+    first.open();
+    await until(() => bench.of('slowly').chunks[1], 'the second part');
+    second.open();
     await Promise.all([bench.closed('characters'), bench.closed('slowly')]);
     for (const { bytes } of bench.of('characters').chunks) expect(bytes.toString()).not.toContain('\ufffd');
     expect(bench.stored('characters').toString()).toBe(text);
@@ -58,9 +70,19 @@ describe('output', () => {
     expect(sha(bench.stored('line'))).toBe(sha(data));
   });
 
-  it('is there within 50 ms, in order, on both streams', async () => {
-    bench.sh('live', 'echo a; sleep 0.15; echo b >&2; sleep 0.15; echo c; sleep 1');
-    await until(() => bench.of('live').chunks[2], 900, 'three chunks before the end');
+  it('is there at once, while the command goes on, in order, on both streams', async () => {
+    const gates = [gate(), gate(), gate()];
+    const [one, two, three] = gates.map(({ wait }) => wait);
+    bench.sh('live', `echo a; ${one}; echo b >&2; ${two}; echo c; ${three}`);
+    const took: number[] = [];
+    for (const [i, { open }] of gates.entries()) {
+      const began = performance.now();
+      await until(() => bench.of('live').chunks[i], `chunk ${i + 1}`);
+      took.push(performance.now() - began);
+      open();
+    }
+    // The quickest: what the machine does besides is no part of it.
+    expect(Math.min(...took)).toBeLessThan(300);
     expect(bench.of('live').chunks.map(({ chunk, bytes }) => [chunk.stream, chunk.offset, bytes.toString()])).toEqual([
       ['stdout', 0, 'a\n'],
       ['stderr', 0, 'b\n'],
@@ -131,12 +153,9 @@ describe('an executor that is slow or away', () => {
   it('holds the command back at the limit, and lets it go on', async () => {
     const other = await new Bench({ acks: false, holdBytes: 1024 * 1024 }).connect();
     other.sh('held', 'yes | head -c 20000000; echo end >&2', whole);
-    await until(() => (other.stored('held').length > 900_000 ? true : undefined), 5000, 'the limit');
-    await sleep(500);
-    const size = other.stored('held').length;
-    expect(size).toBeLessThan(1_300_000);
-    await sleep(300);
-    expect(other.stored('held').length).toBe(size);
+    await until(() => (other.stored('held').length > 900_000 ? true : undefined), 'the limit');
+    for (let size = 0; other.stored('held').length > size; await sleep(700)) size = other.stored('held').length;
+    expect(other.stored('held').length).toBeLessThan(1_300_000);
     other.acks = true;
     other.client.ack('held', other.of('held').chunks.at(-1)?.chunk.seq ?? 0);
     expect(await other.closed('held')).toMatchObject({ exitCode: 0, bytes: 20_000_004 });
@@ -148,16 +167,26 @@ describe('an executor that is slow or away', () => {
     const other = await new Bench({ acks: false }).connect();
     const data = Buffer.from(Array.from({ length: 300_000 }, (_, n) => `row ${n}\n`).join(''));
     const source = file('adopted', data);
-    other.sh('running', `head -c 1000000 ${source}; sleep 1; tail -c +1000001 ${source}; exit 5`);
-    other.sh('failed', 'sleep 0.3; echo bye; exit 9');
-    other.sh('signalled', 'sleep 0.3; kill -KILL $$');
+    const [alone, back] = [gate(), gate()];
+    other.sh('running', `head -c 1000000 ${source}; ${back.wait}; tail -c +1000001 ${source}; exit 5`);
+    other.sh('failed', `${alone.wait}; echo bye; exit 9`);
+    other.sh('signalled', `${alone.wait}; kill -KILL $$`);
     other.start('refused', ['/no/such']);
-    other.sh('speaks', `sleep 0.3; echo '##runledger {"ops": 1}'; echo '##runledger {"progress": 2}'; sleep 1.5`);
-    await until(() => (other.stored('running').length > 100_000 ? true : undefined), 5000, 'the first bytes');
+    const voice = [`echo '##runledger {"ops": 1}'`, `echo '##runledger {"progress": 2}'`];
+    other.sh('speaks', [alone.wait, ...voice, back.wait].join('; '));
+    await until(() => (other.stored('running').length > 100_000 ? true : undefined), 'the first bytes');
+    await until(() => ['failed', 'signalled', 'speaks'].every((key) => other.of(key).pid) || undefined, 'their start');
+    const ending = ['failed', 'signalled'].map((key) => other.of(key).pid!);
     other.client.close();
-    await sleep(700);
+    alone.open();
+    await until(() => !ending.some(alive) || undefined, 'the end of two');
     other.acks = true;
     await other.connect();
+    while (other.client.runs.filter(({ state }) => state === 'closed').length < 3) {
+      other.client.close();
+      await sleep(50);
+      await other.connect();
+    }
     expect(other.client.runs.map(({ key, state }) => [key, state])).toEqual([
       ['running', 'running'],
       ['failed', 'closed'],
@@ -165,6 +194,7 @@ describe('an executor that is slow or away', () => {
       ['refused', 'closed'],
       ['speaks', 'running'],
     ]);
+    back.open();
     expect(await other.closed('running')).toMatchObject({ exitCode: 5, killed: null });
     expect(sha(other.stored('running'))).toBe(sha(readFileSync(source)));
     expect(await other.closed('failed')).toMatchObject({ exitCode: 9, signal: null });
@@ -181,11 +211,13 @@ describe('an executor that is slow or away', () => {
 
   it('the newest executor takes over', async () => {
     const first = await new Bench().connect();
-    first.sh('shared', 'sleep 0.5; echo x');
-    await until(() => first.of('shared').pid, 3000, 'the start');
+    const taken = gate();
+    first.sh('shared', `${taken.wait}; echo x`);
+    await until(() => first.of('shared').pid, 'the start');
     const second = await new Bench({ dir: first.dir }).connect();
-    await until(() => (first.gone > 0 ? true : undefined), 3000, 'the older one to be let go');
+    await until(() => (first.gone > 0 ? true : undefined), 'the older one to be let go');
     expect(second.client.runs).toMatchObject([{ key: 'shared', state: 'running' }]);
+    taken.open();
     expect(await second.closed('shared')).toMatchObject({ exitCode: 0 });
     await second.stop();
   });
@@ -196,7 +228,7 @@ describe('many loud runs', () => {
     const other = await new Bench({ acks: false }).connect();
     const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
     for (const key of keys) other.sh(key, 'head -c 3000000 /dev/zero', whole);
-    await until(() => (keys.every((key) => other.stored(key).length > 0) ? true : undefined), 5000, 'a word of each');
+    await until(() => (keys.every((key) => other.stored(key).length > 0) ? true : undefined), 'a word of each');
     await sleep(1000);
     const sizes = keys.map((key) => other.stored(key).length);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(1024 * 1024 + 64 * 1024);

@@ -73,8 +73,8 @@ export class Bench {
     this.start(key, ['/bin/bash', '-c', script], order);
   }
 
-  closed(key: RunKey, ms = 20_000): Promise<Closed> {
-    return until(() => this.of(key).closed, ms, `end of ${keyId(key)}`);
+  closed(key: RunKey): Promise<Closed> {
+    return until(() => this.of(key).closed, `end of ${keyId(key)}`);
   }
 
   stored(key: RunKey, stream?: 'stdout' | 'stderr'): Buffer {
@@ -90,17 +90,18 @@ export class Bench {
     this.client.close();
     await sleep(50);
     if (alive(pid)) process.kill(pid, 'SIGTERM');
-    await until(() => !alive(pid) || undefined, 5000, 'the launcher to exit').catch(() => process.kill(pid, 'SIGKILL'));
+    await until(() => !alive(pid) || undefined, 'the launcher to exit').catch(() => process.kill(pid, 'SIGKILL'));
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
 
-export async function until<T>(ask: () => T | undefined, ms: number, what: string): Promise<T> {
-  for (const end = performance.now() + ms; performance.now() < end; await sleep(10)) {
+/** A minute at most: far longer than it takes, since a busy machine may stall. */
+export async function until<T>(ask: () => T | undefined, what: string): Promise<T> {
+  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(10)) {
     const answer = ask();
     if (answer !== undefined) return answer;
   }
-  throw new Error(`waited ${ms} ms for ${what}`);
+  throw new Error(`waited a minute for ${what}`);
 }
 
 export function alive(pid: number): boolean {

@@ -27,16 +27,21 @@ function natsPid(): number | undefined {
   }
 }
 
-async function recovered(pid: number): Promise<void> {
+/** Each service comes back in its own time: the gateway's health says nothing of those that answer for a run. */
+async function recovered(pid: number, { id }: { id: string }): Promise<void> {
   await eventually('another nats-server', async () => natsPid() !== undefined && natsPid() !== pid);
-  await eventually('health', async () => (await admin.get('/api/v1/health').catch(() => undefined))?.status === 200);
+  for (const place of ['health', `runs/${id}`, `runs/${id}/events`, `runs/${id}/output`]) {
+    await eventually(place, async () => (await admin.get(`/api/v1/${place}`).catch(() => undefined))?.status === 200);
+  }
 }
-
-const chatty = sh('i=0; while [ $i -lt 120 ]; do echo "line $i"; i=$((i+1)); sleep 0.05; done');
 
 /** In solo there is no bus to lose: the same, undisturbed. */
 test('a watcher gets everything, though the bus dies in the middle', async () => {
-  const run = await requestRun(admin, chatty);
+  const gate = path.join(stack.dataDir, 'gate');
+  const run = await requestRun(
+    admin,
+    sh(`until [ -e ${gate} ]; do i=$((i+1)); echo "line $i"; sleep 0.05; done; echo end`),
+  );
   await started(admin, run);
   const watcher = await new Watcher(stack.url, { token }).in();
   try {
@@ -46,15 +51,14 @@ test('a watcher gets everything, though the bus dies in the middle', async () =>
     expect(pid === undefined).toBe(topology === 'solo');
     if (pid !== undefined) {
       process.kill(pid, 'SIGKILL');
-      await eventually('another nats-server', async () => natsPid() !== undefined && natsPid() !== pid);
-      await eventually(
-        'health',
-        async () => (await admin.get('/api/v1/health').catch(() => undefined))?.status === 200,
-      );
+      await recovered(pid, run);
     }
+    const seen = watcher.pieces.length;
+    await watcher.until('more output', () => watcher.pieces.length > seen);
+    writeFileSync(gate, '');
     expect(await ended(admin, run)).toMatchObject({ status: 'succeeded', attempt: 1 });
     const [text, events] = [await outputOf(admin, run.id), await eventsOf(admin, run.id)];
-    expect(text.split('\n')).toHaveLength(121);
+    expect(text).toMatch(/^line 1\n.*\nend\n$/s);
     await watcher.until('the whole output', () => watcher.text() === text);
     await watcher.until('its end', () => watcher.position === events.at(-1)!.position);
     expect([...new Set(watcher.events.map(({ position }) => position))]).toEqual(
@@ -64,7 +68,7 @@ test('a watcher gets everything, though the bus dies in the middle', async () =>
   } finally {
     watcher.leave();
   }
-}, 90_000);
+});
 
 test('the last words of a run, said while the bus is away, are not lost', async () => {
   for (let round = 0; round < 3; round++) {
@@ -77,7 +81,7 @@ test('the last words of a run, said while the bus is away, are not lost', async 
       const pid = natsPid();
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
       writeFileSync(gate, '');
-      if (pid !== undefined) await recovered(pid);
+      if (pid !== undefined) await recovered(pid, run);
       expect(await ended(admin, run)).toMatchObject({ status: 'succeeded', attempt: 1 });
       await watcher.until('the last words', () => watcher.text() === 'first\nlast\n');
       await watcher.until('its end', () => watcher.events.at(-1)?.type === 'RunSucceeded');
@@ -85,4 +89,4 @@ test('the last words of a run, said while the bus is away, are not lost', async 
       watcher.leave();
     }
   }
-}, 90_000);
+});

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, eventually, sharedStack, type Stack } from '#testing';
 import {
@@ -110,9 +112,7 @@ describe('who may watch', () => {
     const someone = await watcher({ token: own }).in();
     await someone.subscribe('events');
     await new Client(stack.url).post('/api/auth/logout', {}, { authorization: `Bearer ${own}` });
-    const began = performance.now();
     await someone.until('the line to be cut', () => !someone.socket.connected);
-    expect(performance.now() - began).toBeLessThan(8_000);
   });
 });
 
@@ -246,12 +246,15 @@ describe('rooms', () => {
 });
 
 describe('a chatty run', () => {
-  const chatty = sh(
-    'i=0; while [ $i -lt 6000 ]; do echo "line $i of a run that says a lot, äöü 🐘"; i=$((i+1)); [ $((i % 200)) -ne 0 ] || sleep 0.1; done',
-  );
+  /** Says more until it is told to stop. */
+  const chatty = (gate: string) =>
+    sh(
+      `until [ -e ${gate} ]; do echo "line $i of a run that says a lot, äöü 🐘"; i=$((i+1)); [ $((i % 200)) -ne 0 ] || sleep 0.1; done`,
+    );
 
   test('who comes and goes misses nothing', async () => {
-    const run = await requestRun(admin, chatty);
+    const gate = path.join(stack.dataDir, 'gate');
+    const run = await requestRun(admin, chatty(gate));
     await started(admin, run);
     const someone = await watcher().in();
     const room = `run:${run.id}`;
@@ -263,13 +266,14 @@ describe('a chatty run', () => {
       const output = someone.place;
       expect(await someone.subscribe(room, { after: someone.position, output })).toMatchObject({ ok: true });
     }
+    writeFileSync(gate, '');
     await ended(admin, run);
     const text = await outputOf(admin, run.id);
     await someone.until('the whole output', () => someone.text().length >= text.length);
     expect(someone.text()).toBe(text);
     await someone.until('its end', () => someone.events.at(-1)?.type === 'RunSucceeded');
     expect(new Set(positions(someone.events))).toEqual(new Set(positions(await eventsOf(admin, run.id))));
-  }, 60_000);
+  });
 
   test('many watchers of a short, loud run each get all of it', async () => {
     for (let round = 0; round < 3; round++) {
@@ -280,7 +284,7 @@ describe('a chatty run', () => {
       const text = await outputOf(admin, run.id);
       for (const each of crowd) await each.until('the whole output', () => each.text() === text);
     }
-  }, 60_000);
+  });
 });
 
 test('the only words of a run reach who comes while they are said', async () => {
@@ -295,7 +299,7 @@ test('the only words of a run reach who comes while they are said', async () => 
     for (const { id } of runs) await someone.until('the word', () => said(id).includes('word\n'));
     await Promise.all(runs.map(({ id }) => someone.say('unsubscribe', { room: `run:${id}` })));
   }
-}, 60_000);
+});
 
 test('a line that is cut takes its subscriptions with it', async () => {
   const someone = await watcher().in();

@@ -56,7 +56,7 @@ export class Watcher {
   }
 
   say(message: string, ...rest: unknown[]): Promise<Acknowledged> {
-    return this.socket.timeout(10_000).emitWithAck(message, ...rest) as Promise<Acknowledged>;
+    return this.socket.timeout(60_000).emitWithAck(message, ...rest) as Promise<Acknowledged>;
   }
 
   subscribe(room: string, more: object = {}): Promise<Acknowledged> {
@@ -86,9 +86,9 @@ export class Watcher {
   }
 
   async until(what: string, seen: () => boolean): Promise<void> {
-    const until = performance.now() + 25_000;
+    const until = performance.now() + 60_000;
     while (!seen()) {
-      if (performance.now() > until) throw new Error(`Waited 25 s for ${what}`);
+      if (performance.now() > until) throw new Error(`Waited a minute for ${what}`);
       await sleep(20);
     }
   }

@@ -79,8 +79,15 @@ describe('POST /users', () => {
 
   test('of ten at once with one e-mail one is made', async () => {
     const email = address();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => create({ email, password, role: 'viewer' })));
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array<number>(9).fill(409)]);
+    const body = { email, password, role: 'viewer' };
+    const answers = await Promise.all(Array.from({ length: 10 }, () => create(body)));
+    const statuses = answers.map(({ status }) => status);
+    expect(statuses.filter((status) => status === 201).length).toBeLessThanOrEqual(1);
+    // A busy machine does not hash ten passwords in the time that an order is waited for.
+    expect(statuses.filter((status) => ![201, 409, 503].includes(status))).toEqual([]);
+    await eventually('the last of them', async () => (await create(body)).status === 409);
+    const { body: all } = await admin.get<User[]>('/api/v1/users');
+    expect(all.filter((each) => each.email === email)).toHaveLength(1);
   });
 
   test('a repeat by key is the same user', async () => {

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { adminOf, eventually, sharedStack, type Client, type Stack } from '#testing';
 import { ended, outputOf, requestRun, runToEnd, sh, type Run } from './native.harness.js';
@@ -50,7 +52,14 @@ const textOf = (chunks: Chunk[]) => chunks.map(({ text }) => text).join('');
 describe('GET /runs/{id}/output', () => {
   let run: Run;
   beforeAll(async () => {
-    run = await runToEnd(admin, sh('echo eins; sleep 0.2; echo zwei >&2; sleep 0.2; echo drei'));
+    const gates = [1, 2].map((n) => path.join(stack.dataDir, `gate-${n}`));
+    const [one, two] = gates.map((gate) => `until [ -e ${gate} ]; do sleep 0.02; done`);
+    const going = await requestRun(admin, sh(`echo eins; ${one}; echo zwei >&2; ${two}; echo drei`));
+    for (const [i, text] of ['eins\n', 'eins\nzwei\n'].entries()) {
+      await eventually(text, async () => (await outputOf(admin, going.id)) === text);
+      writeFileSync(gates[i]!, '');
+    }
+    run = await ended(admin, going);
   });
 
   test('is text: everything, or one stream', async () => {
@@ -145,4 +154,4 @@ test('12 MB: at most 10 MiB are kept, beginning and end, and the true size is kn
   expect(summary!.stored).toBeLessThanOrEqual(10 * 1_048_576);
   const [, omitted] = /\n\[\.\.\. (\d+) bytes omitted \.\.\.\]\n/.exec(stored.toString('latin1')) ?? [];
   expect(stored.length - `\n[... ${omitted} bytes omitted ...]\n`.length + Number(omitted)).toBe(size + 8);
-}, 60_000);
+});

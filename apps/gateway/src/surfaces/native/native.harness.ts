@@ -72,13 +72,13 @@ export const ended = (by: Asker, { id }: { id: string }): Promise<Run> => reache
 export const started = (by: Asker, { id }: { id: string }): Promise<Run> =>
   reaches(by, id, ({ status }) => status === 'running');
 
-/** Reads the run until it is as wanted, 20 s at most. */
+/** Reads the run until it is as wanted, a minute at most. */
 export async function reaches(by: Asker, id: string, wanted: (run: Run) => boolean): Promise<Run> {
-  const until = performance.now() + 20_000;
+  const until = performance.now() + 60_000;
   for (;;) {
     const run = await readRun(by, id);
     if (wanted(run)) return run;
-    if (performance.now() > until) throw new Error(`Waited 20 s for a run that is ${run.status} (${run.reason})`);
+    if (performance.now() > until) throw new Error(`Waited a minute for a run that is ${run.status} (${run.reason})`);
     await sleep(40);
   }
 }
