@@ -1,7 +1,9 @@
+import { purgeSql } from './purge.sql.js';
 import { claimSql, outputSql, queueSql } from './queue.sql.js';
 
 export const executorMigrations: [name: string, sql: string][] = [
   ['executor-0001-queue', queueSql],
   ['executor-0002-claim', claimSql],
   ['executor-0003-output', outputSql],
+  ['executor-0004-purge', purgeSql],
 ];
