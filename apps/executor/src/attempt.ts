@@ -30,6 +30,8 @@ export class Attempt {
   storedSeq = 0;
   truncated = false;
   killed: 'cancel' | 'fenced' | null = null;
+  /** Nobody may see any more what it prints. */
+  purged = false;
   private ready: Promise<void> | null = null;
   private hash: Hash | null = null;
   private serial: Promise<unknown> = Promise.resolve();
@@ -62,7 +64,10 @@ export class Attempt {
   get known(): { state: Run; version: number } {
     const { attempt, epoch, work } = this.claimed;
     const { policies, owner } = work;
-    return { state: { status: 'running', attempt, epoch, policies, owner, cancel: null }, version: this.version };
+    return {
+      state: { status: 'running', attempt, epoch, policies, owner, cancel: null, purged: false },
+      version: this.version,
+    };
   }
 
   /** What the launcher reports waits until `until` is through: an adopted run is looked up first. */

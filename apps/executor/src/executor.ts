@@ -9,6 +9,7 @@ import { Context } from '#service';
 import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
 import { Claimer } from './claimer.js';
+import { eraseLeftovers } from './eraser.js';
 import { type LauncherClient } from './launcher/launcher-client.js';
 import { LauncherLink } from './launcher-link.js';
 import { Lease, type Held } from './lease.js';
@@ -16,10 +17,14 @@ import { OutputStore } from './output-store.js';
 import { Superseder } from './superseder.js';
 import { Supervisor } from './supervisor.js';
 
-/** What puts rows into the queue, or makes room for those in it. */
+/** What puts rows into the queue or makes room for them, and what ends a run that may have held others up. */
 const queueing = new Set(['queue_add', 'queue_retry', 'limit_set']);
+const freeing = ['RunCancelled', 'RunForceCompleted'];
+/** Orders to whoever has the run in hand. */
+const orders = ['RunCancelRequested', 'RunForceCompleted', 'RunPurged'];
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
+const eraseEvery = 10_000;
 const mostLight = 1_000;
 const stopWaits = 5_000;
 /** Many ask under load: one look at what the database says of our runs stands for all of a moment. */
@@ -68,6 +73,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     this.timers.push(
       setInterval(() => void this.renew(), renewEvery),
       setInterval(() => void this.rescue(), rescueEvery),
+      setInterval(() => void this.eraseLeftovers(), eraseEvery),
     );
     await this.link.connect();
     void this.renew();
@@ -291,14 +297,22 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
   }
 
+  private async eraseLeftovers(): Promise<void> {
+    await eraseLeftovers(this.context.pool).catch((err: unknown) => this.trouble(err, 'erasing again later'));
+  }
+
   private heard({ types, heads, hooks }: Flushed): void {
-    if (hooks.some((hook) => queueing.has(hook)) || types.includes('RunCancelled')) this.claimer.poke();
+    if (hooks.some((hook) => queueing.has(hook)) || freeing.some((type) => types.includes(type))) this.claimer.poke();
     else if (hooks.includes('queue_end')) this.claimer.ended();
     if (types.includes('RunRequested') || types.includes('RunStarted')) this.superseder.heard();
-    if (!types.includes('RunCancelRequested')) return;
-    if (!heads) return this.lookSoon();
-    const cancelled = heads.filter(([, type]) => type === 'RunCancelRequested');
-    this.supervisor.cancel(new Set(cancelled.map(([stream]) => stream.slice('run-'.length))));
+    if (!orders.some((type) => types.includes(type))) return;
+    const runs = (wanted: string) =>
+      new Set(heads?.flatMap(([stream, type]) => (type === wanted ? [stream.slice('run-'.length)] : [])));
+    this.supervisor.cancel(runs('RunCancelRequested'));
+    this.supervisor.fence(runs('RunForceCompleted'));
+    this.supervisor.mute(runs('RunPurged'));
+    // What was just being claimed is not in hand yet.
+    if (!heads || types.includes('RunForceCompleted')) this.lookSoon();
   }
 
   private lookSoon(): void {

@@ -41,6 +41,7 @@ export class OutputStore {
   ) {}
 
   take(attempt: Attempt, chunk: Chunk, bytes: Buffer): void {
+    if (attempt.purged) return chunk.live ? undefined : this.onStored(attempt, chunk.seq);
     if (chunk.live) return this.ring([{ attempt, chunk, bytes }]);
     if (chunk.seq <= attempt.storedSeq) return this.onStored(attempt, chunk.seq);
     // Sent again while it still waits to be stored: acknowledged then, not before.
@@ -100,11 +101,7 @@ export class OutputStore {
 
   /** The store being away holds the launcher back (nothing is acknowledged), it loses nothing. */
   private async insert(rows: Row[]): Promise<void> {
-    const text = `insert into run_output (run_id, attempt, seq, stream, start, at, bytes, marker)
-      select run, attempt, seq, stream, start, at, substring($8::bytea from first for size), marker
-      from unnest($1::uuid[], $2::int[], $3::int[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::boolean[], $9::int[], $10::int[])
-        as row (run, attempt, seq, stream, start, at, marker, first, size)
-      on conflict do nothing`;
+    const text = 'select output_add($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)';
     const column = <T>(of: (row: Row) => T) => rows.map(of);
     let next = 1;
     const values = [

@@ -1,8 +1,9 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type OnOne, type Request, type RequestRun } from '#bus';
-import { type RunEvent } from '#domain';
+import { type ForceComplete, type RunEvent } from '#domain';
 import { report } from '#admission';
 import { committed, Context, metaOf } from '#service';
+import { erase } from './eraser.js';
 import { Executor } from './executor.js';
 import { readOutput, type OutputQuestion } from './output-store.js';
 
@@ -31,6 +32,21 @@ export class RunController {
     return committed(
       await report(this.context.ledger, id, { type: 'CancelRun', meta: metaOf(meta), data: { reason, any } }),
     );
+  }
+
+  @Answers(subjects.forceCompleteRun)
+  async forceComplete({ data, meta }: Request<OnOne & ForceComplete>): Promise<Committed<RunEvent>> {
+    const { id, ...said } = data;
+    const order = { type: 'ForceCompleteRun' as const, meta: metaOf(meta), data: said };
+    return committed(await report(this.context.ledger, id, order));
+  }
+
+  @Answers(subjects.purgeRun)
+  async purge({ data, meta }: Request<OnOne>): Promise<Committed<RunEvent> & { erased: number }> {
+    const { ledger, pool } = this.context;
+    const { id, any } = data;
+    const handled = await report(ledger, id, { type: 'PurgeRun', meta: metaOf(meta), data: { any } });
+    return { ...committed(handled), erased: await erase(pool, id) };
   }
 
   @Answers(subjects.readOutput)

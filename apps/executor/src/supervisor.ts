@@ -105,6 +105,18 @@ export class Supervisor implements Host {
     }
   }
 
+  /** Ends what runs for runs that are over by somebody's word, whatever its commands would still come to. */
+  fence(runs: ReadonlySet<string>): void {
+    for (const attempt of this.attempts.values()) {
+      if (runs.has(attempt.claimed.run)) this.kill(attempt, 'fenced');
+    }
+  }
+
+  /** What still comes of these runs is for nobody. */
+  mute(runs: ReadonlySet<string>): void {
+    for (const attempt of this.attempts.values()) if (runs.has(attempt.claimed.run)) attempt.purged = true;
+  }
+
   kill(attempt: Attempt, why: 'cancel' | 'fenced'): void {
     if (attempt.ending || attempt.killed === why) return;
     attempt.killed = why;

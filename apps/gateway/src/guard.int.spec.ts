@@ -14,6 +14,7 @@ const table: Record<Right, Role[]> = {
   'runs:read': ['admin', 'operator', 'viewer', 'user'],
   'runs:request': ['admin', 'operator', 'user'],
   'runs:control': ['admin', 'operator', 'user'],
+  'runs:override': ['admin', 'operator'],
   'commands:run': ['admin', 'operator'],
   'events:read': ['admin', 'operator', 'viewer'],
   'ledger:verify': ['admin', 'operator', 'viewer'],

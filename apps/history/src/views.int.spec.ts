@@ -71,6 +71,8 @@ function anyRunEvent(roll: (sides: number) => number): RunEvent {
     () => ({ type: 'RunLost', data: { attempt, at: at(), reason: 'lost' } }),
     () => ({ type: 'RunRetryScheduled', data: { attempt, dueAt: at(), at: at() } }),
     () => ({ type: 'RunLateReported', data: { attempt, epoch: '1', at: at(), outcome: 'exit code 0' } }),
+    () => ({ type: 'RunForceCompleted', data: { status: 'succeeded', attempt, by: 'ann', at: at(), replaces: [] } }),
+    () => ({ type: 'RunPurged', data: { by: 'ann', at: at() } }),
   ];
   return events[roll(events.length)]!();
 }
@@ -127,13 +129,15 @@ async function everything(): Promise<StoredEvent[]> {
 
 /** One event after the other, in the order of the ledger: nothing of the projections' batches. */
 async function folded() {
-  const runRows = new Map<string, RunRow | null>();
+  const runRows = new Map<string, RunRow>();
   const processRows = new Map<string, ProcessRow | null>();
   for (const event of await everything()) {
     const id = event.stream.slice(event.stream.indexOf('-') + 1);
-    if (event.stream.startsWith('run-'))
-      runRows.set(id, foldRun(runRows.get(id) ?? null, id, event as unknown as RunEvent));
-    else processRows.set(id, foldProcess(processRows.get(id) ?? null, id, event as unknown as ProcessEvent));
+    if (event.stream.startsWith('run-')) {
+      const row = foldRun(runRows.get(id) ?? null, id, event as unknown as RunEvent);
+      if (row) runRows.set(id, row);
+      else runRows.delete(id);
+    } else processRows.set(id, foldProcess(processRows.get(id) ?? null, id, event as unknown as ProcessEvent));
   }
   return { runRows, processRows };
 }
@@ -170,6 +174,8 @@ describe('four thousand random events, two instances that follow', () => {
   test('each view is what the events fold to', async () => {
     const { runRows, processRows } = await folded();
     expect(runRows.size).toBeGreaterThan(400);
+    const { rows } = await context.pool.query(`select from event where type = 'RunPurged'`);
+    expect(rows.length).toBeGreaterThan(50);
     expect(processRows.size).toBeGreaterThan(50);
     expect(await rowsOf('run_view')).toEqual(runRows);
     expect(await rowsOf('process_view')).toEqual(processRows);

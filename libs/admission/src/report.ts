@@ -1,9 +1,9 @@
 import { run, type Meta, type Run, type RunCommand, type RunEvent } from '#domain';
 import { handle, type Alongside, type Handled, type Ledger } from '#ledger';
 
-type Report = Extract<RunCommand, { type: 'FinishRun' | 'LoseRun' | 'CancelRun' | 'ReportProgress' }>;
+type Report = Exclude<RunCommand, { type: 'RequestRun' }>;
 
-/** Carries a command to a run's stream with what it means for the queue: ended rows leave, retried ones wait again. */
+/** Carries a command to a run's stream with what it means for the rows beside it: ended ones leave the queue, retried ones wait again. */
 export function report(
   ledger: Ledger,
   id: string,
@@ -12,7 +12,7 @@ export function report(
 ): Promise<Handled<RunEvent>> {
   return handle(ledger, run, id, command, {
     ...(known ? { known } : {}),
-    alongside: (events, _, version) => queueRows(id, events, version),
+    alongside: (events, _, version) => ({ ...queueRows(id, events, version), ...givenOutput(id, command) }),
   });
 }
 
@@ -28,10 +28,21 @@ function queueRows(run: string, events: RunEvent[], version: number): Alongside 
     case 'RunTimedOut':
     case 'RunCancelled':
     case 'RunLost':
+    case 'RunForceCompleted':
       return { queue_end: [{ run }] };
+    case 'RunPurged':
+      return { output_purge: [{ run }] };
     default:
       return {};
   }
+}
+
+/** Output is rows beside the events, that which a person gives for a run too. */
+function givenOutput(run: string, { type, data }: Report): Alongside {
+  if (type !== 'ForceCompleteRun') return {};
+  const texts = [data.stdout, data.stderr];
+  const rows = texts.flatMap((text, stream) => (text === undefined ? [] : [{ run, stream, text }]));
+  return rows.length > 0 ? { output_give: rows } : {};
 }
 
 export const lose = (meta: Meta, attempt: number, epoch: string, reason: string): Report => ({

@@ -9,6 +9,7 @@ import {
   type RunRow,
   type RunStatus,
   type DomainEvent,
+  type ForceComplete,
 } from '#domain';
 import { bell, command, query, type ServiceName } from './subject.js';
 
@@ -148,6 +149,18 @@ export const subjects = {
     'cmd.run.CancelRun',
     'executor',
     fromGateway,
+  ),
+  forceCompleteRun: command<OnOne & ForceComplete, Committed<RunEvent>>(
+    'cmd.run.ForceCompleteRun',
+    'executor',
+    fromGateway,
+  ),
+  /** Answers when its output is gone, however much it was: `erased` bytes. */
+  purgeRun: command<OnOne, Committed<RunEvent> & { erased: number }>(
+    'cmd.run.PurgeRun',
+    'executor',
+    ['gateway', 'history'],
+    { timeoutMs: 30_000 },
   ),
   readOutput: query<
     {

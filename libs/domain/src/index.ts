@@ -18,6 +18,7 @@ export {
   timeoutOf,
 } from './policies.js';
 export {
+  type ForceComplete,
   type Holder,
   type Outcome,
   type Run,
@@ -33,6 +34,7 @@ export {
   type RunEventOf,
   type RunEventType,
   type RunRequested,
+  type ForcedStatus,
 } from './run/run.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';

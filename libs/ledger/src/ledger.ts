@@ -32,13 +32,19 @@ export class Ledger {
   private readonly turns = new Map<string, Promise<void>>();
   /** Kept from the first reader of categories on. */
   private tail: Tail | null = null;
+  /** The last position that a flush of ours came to, what hooks appended included. */
+  private newest = 0n;
 
   constructor(
     readonly pool: Pool,
     { lifts = {}, onFlushed = () => {} }: LedgerOptions = {},
   ) {
     this.lifts = lifts;
-    this.flusher = new Flusher(pool, onFlushed, (...appended) => this.tail?.add(...appended));
+    const flushed = (what: Flushed, hooks: Record<string, unknown>) => {
+      if (BigInt(what.last) > this.newest) this.newest = BigInt(what.last);
+      onFlushed(what, hooks);
+    };
+    this.flusher = new Flusher(pool, flushed, (...appended) => this.tail?.add(...appended));
     this.streams = new Gatherer((names) => this.readStreams(names));
     this.numbers = new Numbers(pool);
   }
@@ -73,7 +79,7 @@ export class Ledger {
 
   /**
    * The next `limit` events after a position, of which only those of these stream categories are brought along; `to` is the
-   * last one looked at (`after` when there was none), `full` whether there were as many. `lean`: without ids and meta.
+   * last one looked at (`after` when there was none), `full` whether there were as many, or there is more after it. `lean`: without ids and meta.
    */
   async readCategories(
     categories: readonly string[],
@@ -85,7 +91,8 @@ export class Ledger {
     const newest = this.tail.after(BigInt(after), limit);
     if (newest.length > 0) {
       const events = newest.filter(({ stream }) => categories.includes(streamParts(stream).category));
-      return { events, to: BigInt(newest.at(-1)!.position), full: newest.length === limit };
+      const to = BigInt(newest.at(-1)!.position);
+      return { events, to, full: newest.length === limit || to < this.newest };
     }
     const values = [String(after), limit, categories];
     const { rows } = await this.pool.query<EventColumns & { upto: string }>({

@@ -162,3 +162,15 @@ test('what this process appended is followed without reading it back, and is wha
   expect(await ledger.readCategories(['tally'], from, 3)).toMatchObject({ full: true });
   expect((await ledger.readCategories(['other'], from, 10)).events).toEqual([]);
 });
+
+test('what a hook appended in the same call is known to be there, though it has to be read back', async () => {
+  const { ledger } = openLedger(database.url);
+  const from = await ledger.head();
+  await ledger.readCategories(['tally'], from, 10);
+  const start = [{ stream: newStream(), by: 'claim' }];
+  await ledger.append(added(newStream(), 0, [1], { alongside: { start } }));
+  const own = await ledger.readCategories(['tally'], from, 10);
+  expect(own).toMatchObject({ events: [{ type: 'Added' }], full: true });
+  const hooks = await ledger.readCategories(['tally'], own.to, 10);
+  expect(hooks).toMatchObject({ events: [{ type: 'Started' }], to: BigInt(from) + 2n, full: false });
+});

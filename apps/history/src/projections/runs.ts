@@ -3,10 +3,13 @@ import { type Projection, type FoldedEvent, type Target } from '#ledger';
 
 interface Folded {
   born: string;
-  row: RunRow;
+  /** Null once it was purged. */
+  row: RunRow | null;
   /** What the view counted it as before this batch. */
   before: { owner: string; status: string } | null;
 }
+
+type Shown = Folded & { row: RunRow };
 
 /** `run_view` and `run_count`: a batch is folded in memory first, then written with one statement a table. */
 export const runView: Projection = {
@@ -19,13 +22,13 @@ export const runView: Projection = {
       const id = event.stream.slice('run-'.length);
       const known = folded.get(id);
       const row = foldRun(known?.row ?? null, id, event as unknown as RunEvent);
-      if (!row) continue;
       if (known) known.row = row;
-      else folded.set(id, { born: event.position, row, before: null });
+      else if (row) folded.set(id, { born: event.position, row, before: null });
     }
     const all = [...folded.values()];
     if (all.length === 0) return;
     await write(target, all);
+    await drop(target, folded);
     await count(target, all);
   },
 };
@@ -44,15 +47,22 @@ async function existing({ client, table }: Target, events: FoldedEvent[]): Promi
 
 /** Who was born in this batch cannot be there yet: a plain insert, which needs no look for a row in its way. */
 async function write(target: Target, all: Folded[]): Promise<void> {
-  const born = all.filter(({ before }) => before === null);
-  const known = all.filter(({ before }) => before !== null);
+  const left = all.filter((each): each is Shown => each.row !== null);
+  const born = left.filter(({ before }) => before === null);
+  const known = left.filter(({ before }) => before !== null);
   if (born.length > 0) await insert(target, born);
   if (known.length > 0) await update(target, known);
 }
 
-async function insert({ client, table }: Target, all: Folded[]): Promise<void> {
-  const column = <T>(of: (folded: Folded) => T) => all.map(of);
-  const plain = (of: (folded: Folded) => string | number | null) =>
+/** Purged runs leave; one that was born in this batch has not come. */
+async function drop({ client, table }: Target, folded: Map<string, Folded>): Promise<void> {
+  const gone = [...folded].filter(([, { row, before }]) => row === null && before !== null).map(([id]) => id);
+  if (gone.length > 0) await client.query(`delete from ${table('run_view')} where id = any($1::uuid[])`, [gone]);
+}
+
+async function insert({ client, table }: Target, all: Shown[]): Promise<void> {
+  const column = <T>(of: (shown: Shown) => T) => all.map(of);
+  const plain = (of: (shown: Shown) => string | number | null) =>
     `{${all.map((each) => of(each) ?? 'null').join(',')}}`;
   await client.query(
     `insert into ${table('run_view')} (id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row)
@@ -78,7 +88,7 @@ async function insert({ client, table }: Target, all: Folded[]): Promise<void> {
   );
 }
 
-async function update({ client, table }: Target, all: Folded[]): Promise<void> {
+async function update({ client, table }: Target, all: Shown[]): Promise<void> {
   await client.query(
     `update ${table('run_view')} v set status = r.status, server = r.server, started_at = r.started_at, row = r.row::json
     from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], string_to_array($5, e'\\n')) as r(id, status, server, started_at, row)
@@ -94,7 +104,7 @@ async function update({ client, table }: Target, all: Folded[]): Promise<void> {
 }
 
 /** JSON has no raw line feed: lines cost the server less than the escapes of an array or a document. */
-const lines = (all: Folded[]) => all.map(({ row }) => JSON.stringify(row)).join('\n');
+const lines = (all: Shown[]) => all.map(({ row }) => JSON.stringify(row)).join('\n');
 
 /** Adds the differences; a count of zero leaves, so that a rebuild that visits other states comes to the same rows. */
 async function count({ client, table }: Target, all: Folded[]): Promise<void> {
@@ -107,7 +117,7 @@ async function count({ client, table }: Target, all: Folded[]): Promise<void> {
   };
   for (const { row, before } of all) {
     if (before) add(before.owner, before.status, -1);
-    add(row.owner, row.status, 1);
+    if (row) add(row.owner, row.status, 1);
   }
   const changed = [...changes.values()].filter(({ runs }) => runs !== 0);
   if (changed.length === 0) return;

@@ -7,7 +7,11 @@ import { isOver, run, type Outcome, type Run, type RunCommand } from './run.js';
 /** Random orders in random order, valid and stale ones, as executors, judges and people send them: what never happens. */
 const rounds = 500;
 const steps = 40;
-const terminal = ['RunSucceeded', 'RunFailed', 'RunTimedOut', 'RunCancelled', 'RunLost', 'RunSkipped'];
+const terminal = [
+  ...['RunSucceeded', 'RunFailed', 'RunTimedOut', 'RunCancelled', 'RunLost', 'RunSkipped', 'RunForceCompleted'],
+];
+const silent = ['RunLateReported', 'RunPurged'];
+const afterTheEnd = ['RunRetryScheduled', 'RunForceCompleted', ...silent];
 
 type Dice = <T>(...sides: T[]) => T;
 
@@ -32,13 +36,29 @@ function randomCommand(dice: Dice, state: Run, attempts: number): RunCommand {
     ...{ number: 1, name: 'x', process: null, action: { kind: 'noop' as const }, priority: 5, owner: 'ann' },
     ...{ batch: null, scheduledFor: null, retryOf: null, parameters: null, payload: null },
   };
-  switch (dice('request', 'cancel', 'progress', 'finish', 'finish', 'finish', 'lose')) {
+  switch (
+    dice(
+      'request',
+      'cancel',
+      'progress',
+      'finish',
+      'finish',
+      'finish',
+      'lose',
+      dice('finish', 'force'),
+      dice('lose', 'purge'),
+    )
+  ) {
     case 'request':
       return { type: 'RequestRun', meta, data: { ...born, policies: { retry: { attempts } } } };
     case 'cancel':
       return { type: 'CancelRun', meta, data: { reason: null, any: dice(true, false) } };
     case 'progress':
       return { type: 'ReportProgress', meta, data: { attempt, epoch, progress: 1 } };
+    case 'force':
+      return { type: 'ForceCompleteRun', meta, data: { status: dice('succeeded', 'failed', 'cancelled'), any: true } };
+    case 'purge':
+      return { type: 'PurgeRun', meta, data: { any: dice(true, false) } };
     case 'lose':
       return { type: 'LoseRun', meta, data: { attempt, epoch, reason: 'gone' } };
     default:
@@ -96,18 +116,25 @@ function wrongWith(events: RunEvent[]): string | null {
   let over = false;
   let running = false;
   let stopping = false;
+  let purged = false;
+  let forced = false;
   for (const [index, { type }] of events.entries()) {
     if ((type === 'RunRequested') !== (index === 0)) return 'not born exactly once, first';
-    if (over && type !== 'RunRetryScheduled' && type !== 'RunLateReported') return `${type} after the end`;
+    if (purged && type !== 'RunLateReported') return `${type} after the purge`;
+    if (over && !afterTheEnd.includes(type)) return `${type} after the end`;
+    if (type === 'RunPurged' && !over) return 'a purge of what is not over';
     if (type === 'RunSucceeded' && !running) return 'a success that never started';
-    if (type === 'RunRetryScheduled' && (!over || stopping)) return 'a retry of what did not end, or was asked to stop';
+    if (type === 'RunRetryScheduled' && (!over || stopping || forced))
+      return 'a retry of what did not end, or was asked to stop';
     if (type === 'RunProgressed' && !running) return 'progress of what does not run';
     if (type === 'RunCancelRequested') stopping = true;
+    if (type === 'RunForceCompleted') forced = true;
+    if (type === 'RunPurged') purged = true;
     if (type === 'RunStarted') running = true;
     if (terminal.includes(type)) running = false;
-    if (type !== 'RunLateReported') over = terminal.includes(type);
+    if (!silent.includes(type)) over = terminal.includes(type);
   }
-  const last = events.filter(({ type }) => type !== 'RunLateReported').at(-1);
+  const last = events.filter(({ type }) => !silent.includes(type)).at(-1);
   const { status } = events.reduce(run.evolve, run.initial);
   return isOver(status) === (last !== undefined && terminal.includes(last.type))
     ? null
@@ -127,7 +154,7 @@ test('no sequence of orders ends a run twice, or lets it succeed without a start
   expect([...seen].sort()).toEqual(
     [
       ...terminal,
-      ...['RunCancelRequested', 'RunHeld', 'RunLateReported', 'RunProgressed'],
+      ...['RunCancelRequested', 'RunHeld', 'RunLateReported', 'RunProgressed', 'RunPurged'],
       ...['RunRequested', 'RunRetryScheduled', 'RunStarted'],
     ].sort(),
   );

@@ -18,6 +18,18 @@ interface Ending {
   output: OutputSummary | null;
 }
 
+/** What a person may say that a run came to. */
+export type ForcedStatus = 'succeeded' | 'failed' | 'cancelled';
+
+/** A person's word over the platform's. `replaces`: streams whose output was given with it. */
+export interface RunForceCompleted {
+  status: ForcedStatus;
+  attempt: number;
+  by: string;
+  at: string;
+  replaces: ('stdout' | 'stderr')[];
+}
+
 /** A run's birth: everything that it needs, so that it never reads the live process. */
 export interface RunRequested {
   number: number;
@@ -50,7 +62,9 @@ export type RunEvent =
   | { type: 'RunCancelled'; data: Ending & { by: string; reason: string | null; survivors?: number[] } }
   | { type: 'RunLost'; data: { attempt: number; at: string; reason: string } }
   | { type: 'RunRetryScheduled'; data: { attempt: number; dueAt: string; at: string } }
-  | { type: 'RunLateReported'; data: { attempt: number; epoch: string; at: string; outcome: string } };
+  | { type: 'RunLateReported'; data: { attempt: number; epoch: string; at: string; outcome: string } }
+  | { type: 'RunForceCompleted'; data: RunForceCompleted }
+  | { type: 'RunPurged'; data: { by: string; at: string } };
 
 export type RunEventType = RunEvent['type'];
 export type RunEventOf<T extends RunEventType> = Extract<RunEvent, { type: T }>;

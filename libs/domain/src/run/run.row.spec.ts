@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { type RunEvent, type RunRequested } from './run.events.js';
+import { type ForcedStatus, type RunEvent, type RunRequested } from './run.events.js';
 import { foldRun, type RunRow } from './run.row.js';
 
 const id = '0197a3c0-0000-7000-8000-000000000001';
@@ -39,7 +39,11 @@ const running: Partial<RunRow> = { status: 'running', attempt: 1, server: 'host'
 const finishedAt = '2026-05-01T10:00:09.000Z';
 const output = { bytes: 9, stored: 8, truncated: true, sha256: 'ab' };
 const ending = { attempt: 1, at: finishedAt, exitCode: 0, signal: null, output };
-const failed: RunEvent = { type: 'RunFailed', data: { ...ending, exitCode: 1, reason: 'exit code 1' } };
+const failed = { type: 'RunFailed', data: { ...ending, exitCode: 1, reason: 'exit code 1' } } satisfies RunEvent;
+const forced = (status: ForcedStatus): RunEvent => ({
+  type: 'RunForceCompleted',
+  data: { status, attempt: 1, by: 'bob', at: finishedAt, replaces: [] },
+});
 const progressed: RunEvent = {
   type: 'RunProgressed',
   data: { attempt: 1, at, progress: 40, ops: 81, message: 'half' },
@@ -145,6 +149,17 @@ const cases: [string, RunEvent[], Partial<RunRow>][] = [
     [started(), { type: 'RunLateReported', data: { attempt: 1, epoch: 'e', at, outcome: 'exit code 0' } }],
     running,
   ],
+  ['forced to its end while it waits', [forced('failed')], { status: 'failed', finishedAt, reason: 'force-completed' }],
+  [
+    'forced while it runs: finished now, and nobody saw how it ended',
+    [started(), forced('cancelled')],
+    { ...running, status: 'cancelled', finishedAt, reason: 'force-completed' },
+  ],
+  [
+    'another verdict than its end: the end’s instant, exit code and output stay',
+    [started(), { ...failed, data: { ...failed.data, at } }, forced('succeeded')],
+    { ...running, status: 'succeeded', finishedAt: at, exitCode: 1, output },
+  ],
 ];
 
 test.each(cases)('%s', (_, events, change) => {
@@ -153,6 +168,13 @@ test.each(cases)('%s', (_, events, change) => {
 
 test.each(cases)('without its birth there is no row: %s', (_, events) => {
   expect(rowOf(...events)).toBeNull();
+});
+
+test('a purge ends the row, and nothing brings it back', () => {
+  const purged: RunEvent = { type: 'RunPurged', data: { by: 'ann', at } };
+  const late: RunEvent = { type: 'RunLateReported', data: { attempt: 1, epoch: 'e', at, outcome: 'exit code 0' } };
+  expect(rowOf(requested, started(), failed, purged)).toBeNull();
+  expect(rowOf(requested, started(), failed, purged, late)).toBeNull();
 });
 
 test('an event of a newer version leaves the row as it is', () => {

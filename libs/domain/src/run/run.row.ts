@@ -1,7 +1,7 @@
 import { type Action } from '../action/action.js';
 import { type Policies } from '../policies.js';
 import { type OutputSummary, type RunEvent } from './run.events.js';
-import { type RunStatus } from './run.js';
+import { isOver, type RunStatus } from './run.js';
 
 /** A run as people ask for it: what the events so far come to. `run_view` holds one a run; surfaces shape it. */
 export interface RunRow {
@@ -32,7 +32,7 @@ export interface RunRow {
   payload: unknown;
 }
 
-/** Folds one event into the row; a run's first event makes it. Pure, so a rebuild comes to the same row. */
+/** Folds one event into the row; a run's first event makes it, its purge ends it. Pure, so a rebuild comes to the same row. */
 export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow | null {
   if (event.type === 'RunRequested') return requested(id, event.data);
   if (!row) return null;
@@ -67,6 +67,13 @@ export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow
       return { ...row, status: 'queued', finishedAt: null };
     case 'RunLateReported':
       return row;
+    case 'RunForceCompleted': {
+      const { status, at } = event.data;
+      const finishedAt = isOver(row.status) ? row.finishedAt : at;
+      return { ...row, status, finishedAt, reason: status === 'succeeded' ? null : 'force-completed' };
+    }
+    case 'RunPurged':
+      return null;
     default:
       event satisfies never;
       return row;

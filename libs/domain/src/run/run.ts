@@ -1,7 +1,13 @@
 import { type Decider, type Meta } from '../decider.js';
 import { attemptsOf, retryDelayAfter, type Policies } from '../policies.js';
 import { Refusal } from '../refusal.js';
-import { type OutputSummary, type RunEvent, type RunEventOf, type RunRequested } from './run.events.js';
+import {
+  type OutputSummary,
+  type RunEvent,
+  type RunEventOf,
+  type RunRequested,
+  type ForcedStatus,
+} from './run.events.js';
 
 export const runStatuses = [
   'queued',
@@ -25,6 +31,7 @@ export interface Run {
   policies: Policies;
   cancel: { by: string; reason: string | null } | null;
   owner: string;
+  purged: boolean;
 }
 
 /** What an attempt came to. `killed` says why we ended it, when we did; `survivors` are pids that no signal ended. */
@@ -49,7 +56,17 @@ export type RunCommand =
       data: { attempt: number; epoch: string; progress?: number; ops?: number; message?: string };
     }
   | { type: 'FinishRun'; meta: Meta; data: { attempt: number; epoch: string; outcome: Outcome } }
-  | { type: 'LoseRun'; meta: Meta; data: { attempt: number; epoch: string; reason: string } };
+  | { type: 'LoseRun'; meta: Meta; data: { attempt: number; epoch: string; reason: string } }
+  | { type: 'ForceCompleteRun'; meta: Meta; data: ForceComplete }
+  | { type: 'PurgeRun'; meta: Meta; data: { any: boolean } };
+
+/** A verdict, and what is to stand for the output: kept beside the events, as output is. */
+export interface ForceComplete {
+  status: ForcedStatus;
+  any: boolean;
+  stdout?: string;
+  stderr?: string;
+}
 
 /** Who holds an attempt. */
 export type Holder = Pick<RunEventOf<'RunStarted'>['data'], 'epoch' | 'executor' | 'server'>;
@@ -65,7 +82,7 @@ const holds = (state: Run, data: { attempt: number; epoch: string }) =>
 /** The states are drawn in `README.md` beside this file. Unless a run is over with its request, `RunStarted` is appended by the claim, in SQL, and so is `RunSkipped`. */
 export const run: Decider<Run, RunCommand, RunEvent> = {
   category: 'run',
-  initial: { status: 'absent', attempt: 0, epoch: null, policies: {}, cancel: null, owner: '' },
+  initial: { status: 'absent', attempt: 0, epoch: null, policies: {}, cancel: null, owner: '', purged: false },
   decide(state, command) {
     const { now } = command.meta;
     switch (command.type) {
@@ -85,6 +102,10 @@ export const run: Decider<Run, RunCommand, RunEvent> = {
         if (!holds(state, command.data)) return [];
         return [{ type: 'RunLost', data: { attempt, reason, at: now } }, ...retry(state, attempt, now)];
       }
+      case 'ForceCompleteRun':
+        return forceComplete(state, command);
+      case 'PurgeRun':
+        return purge(state, command);
       default:
         return command satisfies never;
     }
@@ -113,6 +134,10 @@ export const run: Decider<Run, RunCommand, RunEvent> = {
         return { ...state, status: 'lost', epoch: null };
       case 'RunRetryScheduled':
         return { ...state, status: 'queued' };
+      case 'RunForceCompleted':
+        return { ...state, status: event.data.status, epoch: state.status === 'running' ? null : state.epoch };
+      case 'RunPurged':
+        return { ...state, purged: true };
       default:
         return state;
     }
@@ -130,8 +155,7 @@ function request({ meta: { now }, data: { atOnce, ...data } }: CommandOf<'Reques
 }
 
 function cancel(state: Run, { meta, data }: CommandOf<'CancelRun'>): RunEvent[] {
-  const mine = data.any || state.owner === meta.actor;
-  if (state.status === 'absent' || !mine) throw new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+  if (!isThereFor(state, meta, data) || state.purged) throw noSuchRun();
   if (isOver(state.status)) throw new Refusal('conflict', 'RUN_OVER', `The run is already over: ${state.status}`);
   const by = meta.actor;
   if (isWaiting(state.status)) {
@@ -142,10 +166,30 @@ function cancel(state: Run, { meta, data }: CommandOf<'CancelRun'>): RunEvent[] 
   return [{ type: 'RunCancelRequested', data: { by, at: meta.now, reason: data.reason } }];
 }
 
+/** An attempt that runs is fenced by it: the verdict stands, whatever its processes still come to. */
+function forceComplete(state: Run, { meta, data }: CommandOf<'ForceCompleteRun'>): RunEvent[] {
+  if (!isThereFor(state, meta, data) || state.purged) throw noSuchRun();
+  const replaces = (['stdout', 'stderr'] as const).filter((stream) => data[stream] !== undefined);
+  const forced = { status: data.status, attempt: state.attempt, by: meta.actor, at: meta.now, replaces };
+  return [{ type: 'RunForceCompleted', data: forced }];
+}
+
+function purge(state: Run, { meta, data }: CommandOf<'PurgeRun'>): RunEvent[] {
+  if (!isThereFor(state, meta, data)) throw noSuchRun();
+  if (state.purged) return [];
+  if (!isOver(state.status))
+    throw new Refusal('rejected', 'RUN_NOT_OVER', `Only what is finished can be purged: the run is ${state.status}`);
+  return [{ type: 'RunPurged', data: { by: meta.actor, at: meta.now } }];
+}
+
+const isThereFor = (state: Run, { actor }: Meta, { any }: { any: boolean }) =>
+  state.status !== 'absent' && (any || state.owner === actor);
+const noSuchRun = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+
 /** A report of an attempt that no longer holds the run is kept and changes nothing. */
 function finish(state: Run, { meta: { now }, data }: CommandOf<'FinishRun'>): RunEvent[] {
   const { attempt, epoch, outcome } = data;
-  if (state.status === 'absent') throw new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+  if (state.status === 'absent') throw noSuchRun();
   if (!holds(state, data)) {
     if (state.attempt === attempt && state.epoch === epoch) return [];
     return [{ type: 'RunLateReported', data: { attempt, epoch, at: now, outcome: describe(outcome) } }];

@@ -9,6 +9,7 @@ export const rights = [
   'runs:read',
   'runs:request',
   'runs:control',
+  'runs:override',
   'commands:run',
   'events:read',
   'ledger:verify',
@@ -28,6 +29,7 @@ export const rightsOf: Record<Role, ReadonlySet<Right>> = {
   operator: new Set([
     ...reading,
     ...running,
+    'runs:override',
     'commands:run',
     'any:read',
     'events:read',

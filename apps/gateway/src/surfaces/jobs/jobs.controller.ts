@@ -3,10 +3,10 @@ import { Readable } from 'node:stream';
 import { Controller, Req, StreamableFile } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { subjects, type Page, type RunFilter } from '#bus';
+import { subjects, type OnOne, type Page, type RunFilter } from '#bus';
 import { isOver, Refusal, type RunRow, type RunStatus } from '#domain';
 import { Context } from '#service';
-import { Caller, idFor, sessionOf } from '../../caller.js';
+import { Caller, hasRight, idFor, sessionOf } from '../../caller.js';
 import { bytesOf, storedOutput } from '../../output.js';
 import { everything, jsonArray } from '../../paging.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
@@ -15,6 +15,7 @@ import { rowOf } from '../../rows.js';
 import {
   commandOf,
   counts,
+  forceBody,
   jobBody,
   jobLogs,
   jobRead,
@@ -25,10 +26,12 @@ import {
   statusesOf,
   statusWords,
   titleOf,
+  verdicts,
   workingDirOf,
 } from './jobs.shapes.js';
 
 const detail = z.object({ detail: z.string() });
+const forced = jobRead.extend(detail.shape);
 const list = z.object({ items: z.array(jobRead), total: z.int(), next: z.string().nullable().optional() });
 const noSuchJob = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'Job not found');
 type Filter = Omit<RunFilter, 'limit' | 'cursor'>;
@@ -121,15 +124,12 @@ export class JobsController {
   async logs(@Req() request: FastifyRequest): Promise<z.infer<typeof jobLogs>> {
     const { id, status, action, exitCode, attempt } = await this.find(request);
     if (!isOver(status)) throw new Refusal('conflict', 'LOGS_NOT_READY', 'Logs not available yet');
-    const printed = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
-    for await (const chunk of storedOutput(this.caller, request, { run: id, attempt: Math.max(attempt, 1) })) {
-      printed[chunk.stream].push(bytesOf(chunk));
-    }
-    const [stdout, stderr] = [printed.stdout, printed.stderr].map((parts) => Buffer.concat(parts).toString('utf8'));
+    const given = await this.output(request, id, 0);
+    const printed = await this.output(request, id, Math.max(attempt, 1));
     return {
       id,
-      stdout: stdout!,
-      stderr: stderr!,
+      stdout: given.stdout ?? printed.stdout ?? '',
+      stderr: given.stderr ?? printed.stderr ?? '',
       return_code: exitCode,
       command: commandOf(action),
       working_dir: workingDirOf(action),
@@ -153,13 +153,56 @@ export class JobsController {
     return issued;
   }
 
+  @Route('POST', '/api/v1/jobs/:id/force-complete', {
+    policy: 'runs:override',
+    summary: 'Says what a job came to: it is ended if it runs, and its verdict is overridden if it is over',
+    body: forceBody,
+    answer: forced,
+  })
+  async forceComplete(@Req() request: FastifyRequest): Promise<z.infer<typeof forced>> {
+    const { status, stdout, stderr } = bodyOf(forceBody, request);
+    const { id } = await this.find(request);
+    await this.caller.send(request, subjects.forceCompleteRun, {
+      ...this.one(request, id),
+      status: verdicts[status],
+      ...(typeof stdout === 'string' ? { stdout } : {}),
+      ...(typeof stderr === 'string' ? { stderr } : {}),
+    });
+    return { ...jobShape(await this.find(request)), detail: `Job marked as ${status}` };
+  }
+
+  @Route('DELETE', '/api/v1/jobs/:id/purge', {
+    policy: 'runs:override',
+    summary: 'Removes a finished job and its output; its events stay, with the purge as the last of them',
+    answer: detail,
+  })
+  async purge(@Req() request: FastifyRequest): Promise<{ detail: string }> {
+    const { id } = await this.find(request);
+    await this.caller.send(request, subjects.purgeRun, this.one(request, id));
+    return { detail: 'Job purged' };
+  }
+
   private async stop(request: FastifyRequest): Promise<void> {
     const { id } = await this.find(request);
-    await this.caller.send(request, subjects.cancelRun, {
-      id,
-      any: sessionOf(request).user.role === 'admin',
-      reason: null,
-    });
+    await this.caller.send(request, subjects.cancelRun, { ...this.one(request, id), reason: null });
+  }
+
+  private one(request: FastifyRequest, id: string): OnOne {
+    return { id, any: hasRight(request, 'any:write') };
+  }
+
+  /** What is stored of an attempt's streams; nothing at all is not the same as nothing printed where a person gave it. */
+  private async output(
+    request: FastifyRequest,
+    run: string,
+    attempt: number,
+  ): Promise<{ stdout?: string; stderr?: string }> {
+    const parts = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+    for await (const chunk of storedOutput(this.caller, request, { run, attempt })) {
+      parts[chunk.stream].push(bytesOf(chunk));
+    }
+    const texts = Object.entries(parts).filter(([, pieces]) => pieces.length > 0);
+    return Object.fromEntries(texts.map(([stream, pieces]) => [stream, Buffer.concat(pieces).toString('utf8')]));
   }
 
   /** Everyone sees his own only, admins all; a hidden job is as missing as one that never was. */

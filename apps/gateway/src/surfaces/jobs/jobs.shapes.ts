@@ -41,6 +41,16 @@ export const jobBody = z.object({
   batch_id: z.uuid().nullable().optional(),
 });
 
+/** The verdicts that a person may give, and what the domain calls them. */
+export const verdicts = { success: 'succeeded', failed: 'failed', canceled: 'cancelled' } as const;
+
+const given = text(1_048_576).nullable().optional();
+export const forceBody = z.object({
+  status: z.enum(['success', 'failed', 'canceled']),
+  stdout: given,
+  stderr: given,
+});
+
 const word = z.enum(jobStatuses);
 export const jobsQuery = z.object({
   status: word.optional(),
