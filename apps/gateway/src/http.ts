@@ -51,7 +51,7 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
   }
   addHooks(fastify, app, context);
   app.useGlobalFilters(filter);
-  SwaggerModule.setup('docs', app, () => describeApi(version) as OpenAPIObject, {
+  SwaggerModule.setup('docs', app, () => describeApi(version, config.RUNLEDGER_JOBS_PREFIX) as OpenAPIObject, {
     jsonDocumentUrl: undefined,
     raw: false,
   });

@@ -1,21 +1,25 @@
-import { z } from 'zod';
-import { pathOf, surfaceOf } from './refusals.js';
+import { answersOf, Schemas } from './answers.js';
+import { pathOf, surfaceOf, surfaces } from './refusals.js';
 import { routes, type RouteEntry } from './route.js';
 
-const schemaOf = (schema: z.ZodType, io: 'input' | 'output') => z.toJSONSchema(schema, { io, unrepresentable: 'any' });
-
 /** The description of every surface, from the same shapes that check requests. */
-export function describeApi(version: string): object {
+export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
+  const schemas = new Schemas();
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {
-    const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
-    (paths[path] ??= {})[route.method.toLowerCase()] = operation(route, path);
+    const surface = surfaceOf(pathOf(route.path));
+    const path = surface.name === 'jobs' ? route.path.replace(/^\/api\/v1/, jobsPrefix) : route.path;
+    (paths[path.replaceAll(/:(\w+)/g, '{$1}')] ??= {})[route.method.toLowerCase()] = operation(route, schemas);
   }
+  // Also of the surface that has no route, only refusals.
+  surfaces.forEach((surface) => schemas.of(surface.bodyShape(404)));
   return {
     openapi: '3.1.0',
     info: { title: 'Runledger', version, description: 'Every surface of Runledger on one port.' },
+    jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     paths,
     components: {
+      schemas: schemas.named,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
         cookie: { type: 'apiKey', in: 'cookie', name: 'connect.sid' },
@@ -24,27 +28,26 @@ export function describeApi(version: string): object {
   };
 }
 
-function operation(route: RouteEntry, path: string): object {
-  const { summary, policy, status = 200, body, answer, accepts = ['json'], handler } = route;
+function operation(route: RouteEntry, schemas: Schemas): object {
+  const { summary, policy, body, accepts = ['json'], handler } = route;
+  const surface = surfaceOf(pathOf(route.path));
   const types = accepts.map((kind) => (kind === 'form' ? 'application/x-www-form-urlencoded' : 'application/json'));
   const content = (schema: object) => Object.fromEntries(types.map((type) => [type, { schema }]));
-  const success = answer ? { content: { 'application/json': { schema: schemaOf(answer, 'output') } } } : {};
   return {
     summary,
     operationId: handler.replace('Controller', ''),
-    tags: [surfaceOf(pathOf(path)).name],
+    tags: [surface.name],
     security: policy === 'public' ? [] : [{ bearer: [] }, { cookie: [] }],
-    parameters: [...pathParameters(path), ...queryParameters(route)],
-    ...(body ? { requestBody: { required: true, content: content(schemaOf(body, 'input')) } } : {}),
-    responses: {
-      [status]: { description: summary, ...success },
-      default: { description: "A refusal in the surface's own words" },
-    },
+    parameters: [...pathParameters(route), ...queryParameters(route, schemas)],
+    ...(body
+      ? { requestBody: { required: !body.safeParse({}).success, content: content(schemas.of(body, 'input')) } }
+      : {}),
+    responses: answersOf(route, surface, schemas),
   };
 }
 
-function pathParameters(path: string): object[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+function pathParameters({ path }: RouteEntry): object[] {
+  return [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
@@ -52,9 +55,9 @@ function pathParameters(path: string): object[] {
   }));
 }
 
-function queryParameters({ query }: RouteEntry): object[] {
+function queryParameters({ query }: RouteEntry, schemas: Schemas): object[] {
   if (!query) return [];
-  const { properties = {}, required = [] } = schemaOf(query, 'input') as {
+  const { properties = {}, required = [] } = schemas.of(query, 'input') as {
     properties?: Record<string, object>;
     required?: string[];
   };

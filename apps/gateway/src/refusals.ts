@@ -1,6 +1,6 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
-import { ZodError } from 'zod';
+import { z, ZodError } from 'zod';
 import { RemoteBug } from '#bus';
 import { newId, Refusal, type RefusalKind } from '#domain';
 import { Context } from '#service';
@@ -33,13 +33,24 @@ export class HttpRefusal extends Error {
   }
 }
 
+const everySpelling = z
+  .object({ error: z.string(), status: z.literal('error'), details: z.unknown(), detail: z.string() })
+  .meta({ id: 'ApiRefusal' });
+const plain = z.object({ error: z.string() }).meta({ id: 'RootRefusal' });
+
 /** Paths under /api that no document claims answer every spelling that those clients read. */
 const unclaimed: Surface = {
   name: 'api',
   owns: paths('/api'),
   body: ({ message, details }) => ({ error: message, status: 'error', details: details ?? null, detail: message }),
+  bodyShape: () => everySpelling,
 };
-const root: Surface = { name: 'root', owns: () => true, body: ({ message }) => ({ error: message }) };
+const root: Surface = {
+  name: 'root',
+  owns: () => true,
+  body: ({ message }) => ({ error: message }),
+  bodyShape: () => plain,
+};
 
 /** The first that owns the path is the surface. */
 export const surfaces: Surface[] = [jobsSurface, nativeSurface, viewerSurface, unclaimed, root];

@@ -1,6 +1,6 @@
 import { applyDecorators, HttpCode, RequestMapping, RequestMethod, SetMetadata } from '@nestjs/common';
 import { type ZodType } from 'zod';
-import { type Right } from '#domain';
+import { type RefusalKind, type Right } from '#domain';
 
 /** Who may come here: anybody, anybody who is signed in, or whoever has the right. There is no default. */
 export type Policy = 'public' | 'session' | Right;
@@ -15,7 +15,14 @@ export interface RouteSettings {
   status?: number;
   body?: ZodType;
   query?: ZodType;
+  /** Shape of the answer of success; an empty one when left out, or what `produces` says. */
   answer?: ZodType;
+  /** Content types of an answer that is no JSON; it is described by them alone. */
+  produces?: string[];
+  /** What it refuses beside what every route of its kind does (`answers.ts`). */
+  refuses?: RefusalKind[];
+  /** Other statuses with an answer of their own instead of a refusal's. */
+  also?: Record<number, ZodType>;
   /** Content types of a body; JSON when left out. */
   accepts?: ('json' | 'form')[];
   /** Largest body in bytes; 1 MiB when left out. */

@@ -1,3 +1,5 @@
+import { type ZodType } from 'zod';
+
 /** A request's refusal, ready for a surface to put into its own words. */
 export interface Fault {
   status: number;
@@ -16,6 +18,8 @@ export interface Surface {
   statuses?: Partial<Record<string, number>>;
   contentType?: string;
   body(fault: Fault): object;
+  /** The shape of such a body, by status. */
+  bodyShape(status: number): ZodType;
 }
 
 const under = (prefix: string) => (path: string) => path === prefix || path.startsWith(`${prefix}/`);

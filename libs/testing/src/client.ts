@@ -1,11 +1,13 @@
 /** Somebody who speaks HTTP to a stack: his credential, and what he waits for. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkAnswer } from './described.js';
 import { type Stack } from './stack.js';
 
 export interface Answer<T> {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
+  readonly bytes: Buffer;
   /** The parsed JSON; undefined when it is none. */
   readonly body: T;
 }
@@ -34,7 +36,7 @@ export class Client {
     return this.call<T>('POST', path, body, headers);
   }
 
-  /** Text goes as it is, anything else as JSON; a form is `URLSearchParams`. */
+  /** Text goes as it is, anything else as JSON; a form is `URLSearchParams`. An answer that the stack's OpenAPI document has not is an error. */
   async call<T = unknown>(
     method: string,
     path: string,
@@ -50,9 +52,13 @@ export class Client {
       redirect: 'manual',
       signal: AbortSignal.timeout(60_000),
     });
-    const text = await answer.text();
-    const json = text !== '' && /\bjson\b/.test(answer.headers.get('content-type') ?? '');
-    return { status: answer.status, headers: answer.headers, text, body: (json ? JSON.parse(text) : undefined) as T };
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const text = new TextDecoder().decode(bytes);
+    const json = text !== '' && /\bjson$/.test(answer.headers.get('content-type')?.split(';', 1)[0] ?? '');
+    const { status, headers: sent } = answer;
+    const received = { status, headers: sent, bytes, text, body: (json ? JSON.parse(text) : undefined) as T };
+    await checkAnswer(this.url, method, path, received);
+    return received;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Controller, Req, Res } from '@nestjs/common';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { Refusal } from '#domain';
 import { Context } from '#service';
 import { hasRight } from '../caller.js';
@@ -19,13 +20,22 @@ export class PagesController {
     void reply.header('location', '/docs');
   }
 
-  @Route('GET', '/api/v1/openapi.json', { policy: 'public', summary: 'This description' })
+  @Route('GET', '/api/v1/openapi.json', {
+    policy: 'public',
+    summary: 'This description',
+    answer: z.looseObject({ openapi: z.literal('3.1.0') }),
+  })
   openapi(): object {
-    return (this.description ??= describeApi(version));
+    return (this.description ??= describeApi(version, this.context.config.RUNLEDGER_JOBS_PREFIX));
   }
 
   /** For whoever may read metrics, or holds `RUNLEDGER_METRICS_TOKEN`. */
-  @Route('GET', '/metrics', { policy: 'public', summary: 'Prometheus metrics of this process' })
+  @Route('GET', '/metrics', {
+    policy: 'public',
+    summary: 'Prometheus metrics of this process',
+    produces: ['text/plain'],
+    refuses: ['unauthenticated'],
+  })
   async metrics(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     const { config, metrics } = this.context;
     const token = config.RUNLEDGER_METRICS_TOKEN;

@@ -2,7 +2,7 @@ import { Controller, Req, Res } from '@nestjs/common';
 import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { subjects, type SignedIn } from '#bus';
-import { Refusal } from '#domain';
+import { Refusal, roles } from '#domain';
 import { Context } from '#service';
 import { cookieNames } from '../credentials.js';
 import { Caller } from '../caller.js';
@@ -15,8 +15,8 @@ const user = z.object({
   id: z.int(),
   username: z.string(),
   email: z.string(),
-  role: z.string(),
-  created_at: z.string(),
+  role: z.enum(roles),
+  created_at: z.iso.datetime(),
 });
 const loggedIn = z.object({ message: z.string(), access_token: z.string(), token_type: z.literal('bearer'), user });
 
@@ -35,6 +35,7 @@ export class SharedController {
     accepts: ['json', 'form'],
     body: login,
     answer: loggedIn,
+    refuses: ['unauthenticated', 'limited'],
   })
   async login(
     @Req() request: FastifyRequest,
@@ -58,6 +59,7 @@ export class SharedController {
     policy: 'public',
     summary: 'Who is signed in',
     answer: z.object({ username: z.string() }),
+    refuses: ['unauthenticated'],
   })
   me(@Req() { session }: FastifyRequest): { username: string } {
     if (!session) throw new Refusal('unauthenticated', 'NOT_LOGGED_IN', 'Not logged in');

@@ -28,6 +28,7 @@ export class JobsAccessController {
     accepts: ['form', 'json'],
     body: tokenForm,
     answer: token,
+    refuses: ['unauthenticated', 'limited'],
   })
   async token(@Req() request: FastifyRequest): Promise<z.infer<typeof token>> {
     if (!request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
@@ -44,6 +45,7 @@ export class JobsAccessController {
     policy: 'public',
     summary: 'Readiness: 503 when something is away',
     answer: health,
+    also: { 503: health },
   })
   async health(@Res({ passthrough: true }) reply: FastifyReply): Promise<z.infer<typeof health>> {
     const { bus, pool } = this.context;

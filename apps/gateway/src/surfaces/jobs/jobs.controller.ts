@@ -50,6 +50,7 @@ export class JobsController {
     status: 202,
     body: jobBody,
     answer: jobRead,
+    refuses: ['rejected'],
   })
   async submit(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
     const body = bodyOf(jobBody, request);
@@ -120,6 +121,7 @@ export class JobsController {
     policy: 'runs:read',
     summary: "A finished job's output; 409 before",
     answer: jobLogs,
+    refuses: ['conflict'],
   })
   async logs(@Req() request: FastifyRequest): Promise<z.infer<typeof jobLogs>> {
     const { id, status, action, exitCode, attempt } = await this.find(request);

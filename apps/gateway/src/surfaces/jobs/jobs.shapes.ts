@@ -61,6 +61,8 @@ export const jobsQuery = z.object({
 });
 export const statsQuery = z.object({ all: z.enum(['true', 'false']).default('false') });
 
+const time = z.iso.datetime({ precision: 3 });
+
 export const jobRead = z.object({
   id: z.uuid(),
   name: z.string().nullable(),
@@ -74,13 +76,14 @@ export const jobRead = z.object({
   result: z.null(),
   error: z.string().nullable(),
   return_code: z.int().nullable(),
-  scheduled_at: z.string().nullable(),
-  started_at: z.string().nullable(),
-  completed_at: z.string().nullable(),
-  created_at: z.string(),
+  scheduled_at: time.nullable(),
+  started_at: time.nullable(),
+  completed_at: time.nullable(),
+  created_at: time,
   owner_id: z.string(),
-  batch_id: z.string().nullable(),
+  batch_id: z.uuid().nullable(),
 });
+jobRead.register(z.globalRegistry, { id: 'Job' });
 
 export const jobLogs = z.object({
   id: z.uuid(),

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { paths, type Surface } from '../../surface.js';
 
 interface Issue {
@@ -7,6 +8,20 @@ interface Issue {
   input?: unknown;
   in?: string;
 }
+
+const refusal = z.object({ detail: z.string() }).meta({ id: 'JobsRefusal' });
+const malformed = z
+  .object({
+    detail: z.array(
+      z.object({
+        type: z.string(),
+        loc: z.array(z.union([z.string(), z.int()])),
+        msg: z.string(),
+        input: z.union([z.string(), z.number(), z.boolean(), z.null()]),
+      }),
+    ),
+  })
+  .meta({ id: 'JobsMalformed' });
 
 const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
 
@@ -23,6 +38,7 @@ export const jobsSurface: Surface = {
     '/api/v1/openapi.json',
   ),
   body: ({ status, message, details }) => ({ detail: status === 422 ? entries(message, details) : message }),
+  bodyShape: (status) => (status === 422 ? malformed : refusal),
 };
 
 function entries(message: string, details: unknown): object[] {

@@ -25,8 +25,9 @@ const userRead = z.object({
   role: z.enum(roles),
   is_active: z.boolean(),
   max_concurrent_jobs: z.int().nullable(),
-  created_at: z.string(),
+  created_at: z.iso.datetime(),
 });
+userRead.register(z.globalRegistry, { id: 'User' });
 type UserRead = z.infer<typeof userRead>;
 
 const noSuchUser = () => new Refusal('not-found', 'USER_NOT_FOUND', 'User not found');
@@ -72,6 +73,7 @@ export class JobsUsersController {
     summary: 'Changes role, password or `is_active`',
     body: userChange,
     answer: userRead,
+    refuses: ['rejected'],
   })
   async change(@Req() request: FastifyRequest): Promise<UserRead> {
     const { role: given, password: secret, is_active: active } = bodyOf(userChange, request);

@@ -2,7 +2,7 @@ import { Controller, Req } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { subjects, type EventMessage } from '#bus';
-import { rightsOf } from '#domain';
+import { rights, rightsOf, roles } from '#domain';
 import { Caller, sessionOf } from '../../caller.js';
 import { bodyOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
@@ -18,9 +18,9 @@ const me = z.object({
   id: z.string(),
   username: z.string(),
   email: z.string(),
-  role: z.string(),
-  rights: z.array(z.string()),
-  expiresAt: z.string(),
+  role: z.enum(roles),
+  rights: z.array(z.enum(rights)),
+  expiresAt: z.iso.datetime(),
 });
 
 @Controller()
@@ -63,6 +63,7 @@ export class NativeLedgerController {
     summary: 'Changes my password; my other sessions end, the file with the first password goes',
     status: 204,
     body: passwordBody,
+    refuses: ['rejected', 'limited'],
   })
   async password(@Req() request: FastifyRequest): Promise<void> {
     const { current, new: next } = bodyOf(passwordBody, request);

@@ -25,18 +25,7 @@ interface Chunk {
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const output = (id: string, query = '', accept = '*/*') => admin.get(`/api/v1/runs/${id}/output${query}`, { accept });
 
-async function bytesOf(id: string, query = ''): Promise<Buffer> {
-  const answer = await fetch(`${stack.url}/api/v1/runs/${id}/output${query}`, {
-    headers: { authorization: await bearer() },
-  });
-  return Buffer.from(await answer.arrayBuffer());
-}
-
-async function bearer(): Promise<string> {
-  const form = new URLSearchParams({ username: 'admin', password: stack.adminPassword });
-  const { body } = await admin.post<{ access_token: string }>('/api/v1/auth/token', form);
-  return `Bearer ${body.access_token}`;
-}
+const bytesOf = async (id: string, query = ''): Promise<Buffer> => (await output(id, query)).bytes;
 
 async function chunksOf(id: string, query = ''): Promise<Chunk[]> {
   const { headers, text } = await output(id, query, 'application/x-ndjson');

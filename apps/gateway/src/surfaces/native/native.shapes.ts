@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ProcessListed } from '#bus';
-import { action, policies, runStatuses, text, trigger, type RunRow } from '#domain';
+import { action, policies, runStatuses, text, trigger, type ProcessEvent, type RunRow } from '#domain';
 
 const name = text(200, 1);
 const parameters = z.record(z.string().max(100), z.unknown()).nullable().optional();
@@ -77,32 +77,38 @@ export const outputQuery = z.object({
   limit: z.coerce.number().int().min(0).optional(),
 });
 
+/** As answered: UTC, with milliseconds. */
+const time = z.iso.datetime({ precision: 3 });
+
 export const nativeRun = z.object({
   id: z.uuid(),
   number: z.int(),
   name: z.string(),
   process: z.object({ id: z.uuid(), name: z.string(), revision: z.int() }).nullable(),
-  action: z.object({ kind: z.string() }).loose(),
+  action,
   status: z.enum(runStatuses),
   reason: z.string().nullable(),
   attempt: z.int(),
   priority: z.int(),
   owner: z.string(),
-  batch: z.string().nullable(),
+  batch: z.uuid().nullable(),
   server: z.string().nullable(),
   scheduled: z.boolean(),
-  scheduledFor: z.string().nullable(),
-  requestedAt: z.string(),
-  startedAt: z.string().nullable(),
-  finishedAt: z.string().nullable(),
+  scheduledFor: time.nullable(),
+  requestedAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
   durationMs: z.int().nullable(),
   exitCode: z.int().nullable(),
   signal: z.string().nullable(),
   ops: z.int(),
   progress: z.number().nullable(),
   message: z.string().nullable(),
-  output: z.object({ bytes: z.int(), stored: z.int(), truncated: z.boolean(), sha256: z.string() }).nullable(),
+  output: z
+    .object({ bytes: z.int(), stored: z.int(), truncated: z.boolean(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })
+    .nullable(),
 });
+nativeRun.register(z.globalRegistry, { id: 'Run' });
 
 export const nativeProcess = z.object({
   id: z.uuid(),
@@ -111,27 +117,42 @@ export const nativeProcess = z.object({
   description: z.string().nullable(),
   enabled: z.boolean(),
   revision: z.int(),
-  action: z.object({ kind: z.string() }).loose(),
+  action,
   triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
-  policies: z.object({}).loose(),
+  policies,
   owner: z.string(),
-  createdAt: z.string(),
-  updatedAt: z.string(),
-  nextRunAt: z.string().nullable(),
+  createdAt: time,
+  updatedAt: time,
+  nextRunAt: time.nullable(),
   lastRun: nativeRun.nullable(),
 });
+nativeProcess.register(z.globalRegistry, { id: 'Process' });
 
 export const nativeEvent = z.object({
-  position: z.string(),
+  position,
   id: z.uuid(),
   stream: z.string(),
   version: z.int(),
   type: z.string(),
   schema: z.int(),
-  data: z.object({}).loose(),
-  meta: z.object({ actor: z.string(), at: z.string(), correlationId: z.string(), causationId: z.string().nullable() }),
-  digest: z.string(),
+  data: z.looseObject({}),
+  meta: z.object({ actor: z.string(), at: time, correlationId: z.string(), causationId: z.string().nullable() }),
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
 });
+nativeEvent.register(z.globalRegistry, { id: 'Event' });
+
+/** What a revision fixed, who made it and when. */
+export const nativeRevision = z.object({
+  revision: z.int(),
+  name: z.string(),
+  description: z.string().nullable(),
+  action,
+  triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
+  policies,
+  by: z.string(),
+  at: time,
+});
+nativeRevision.register(z.globalRegistry, { id: 'Revision' });
 
 export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().nullable() });
 
@@ -178,4 +199,12 @@ export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed
     ...{ id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt },
     ...{ nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
   };
+}
+
+/** None when the event changes no setting. */
+export function nativeRevisionShape(event: ProcessEvent): z.infer<typeof nativeRevision>[] {
+  if (event.type !== 'ProcessDefined' && event.type !== 'ProcessRevised') return [];
+  const { name, description, action, triggers, policies, by, at } = event.data;
+  const revision = 'revision' in event.data ? event.data.revision : 1;
+  return [{ revision, name, description, action, triggers, policies, by, at }];
 }

@@ -13,6 +13,8 @@ import {
   listOf,
   nativeProcess,
   nativeProcessShape,
+  nativeRevision,
+  nativeRevisionShape,
   nativeRun,
   nativeRunShape,
   oneQuery,
@@ -23,8 +25,6 @@ import {
 } from './native.shapes.js';
 
 type Shape = z.infer<typeof nativeProcess>;
-
-const revision = z.object({ revision: z.int(), by: z.string(), at: z.string() }).loose();
 
 @Controller()
 export class NativeProcessController {
@@ -71,15 +71,14 @@ export class NativeProcessController {
     policy: 'processes:read',
     summary: 'Every revision, oldest first, with who and when',
     query: oneQuery,
-    answer: listOf(revision),
+    answer: listOf(nativeRevision),
   })
-  async revisions(@Req() request: FastifyRequest): Promise<{ items: object[]; next: null }> {
+  async revisions(@Req() request: FastifyRequest): Promise<{ items: z.infer<typeof nativeRevision>[]; next: null }> {
     const { after } = queryOf(oneQuery, request);
     const { id } = await findProcess(this.caller, request, paramOf(request), after);
     const filter = { after: '0', limit: 1_000, stream: `process-${id}` };
     const { items } = await this.caller.send(request, subjects.listEvents, filter);
-    const revisions = items.filter(({ type }) => type === 'ProcessDefined' || type === 'ProcessRevised');
-    return { items: revisions.map(({ data }) => ({ revision: 1, ...data })), next: null };
+    return { items: (items as unknown as ProcessEvent[]).flatMap(nativeRevisionShape), next: null };
   }
 
   @Route('PATCH', '/api/v1/processes/:id', {

@@ -82,6 +82,7 @@ export class NativeRunController {
     policy: 'runs:read',
     summary: 'Stored output of the newest attempt, or of `attempt`: text, or chunks as NDJSON when asked for',
     query: outputQuery,
+    produces: ['text/plain', 'application/x-ndjson'],
   })
   async output(
     @Req() request: FastifyRequest,

@@ -1,5 +1,18 @@
 import { STATUS_CODES } from 'node:http';
+import { z } from 'zod';
 import { paths, type Surface } from '../../surface.js';
+
+const problem = z
+  .object({
+    type: z.url(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string().regex(/^[A-Z0-9_]+$/),
+    errors: z.array(z.object({ path: z.string(), message: z.string() })),
+    correlationId: z.string(),
+  })
+  .meta({ id: 'Problem' });
 
 /** Runledger's own: problem documents (RFC 9457). */
 export const nativeSurface: Surface = {
@@ -15,6 +28,7 @@ export const nativeSurface: Surface = {
     errors: issuesOf(details),
     correlationId,
   }),
+  bodyShape: () => problem,
 };
 
 interface Issue {

@@ -1,4 +1,7 @@
+import { z } from 'zod';
 import { paths, type Surface } from '../../surface.js';
+
+const refusal = z.object({ error: z.string() }).meta({ id: 'ViewerRefusal' });
 
 /** Batch Process Info Viewer: `{"error": text}`, malformed input is 400. */
 export const viewerSurface: Surface = {
@@ -6,6 +9,7 @@ export const viewerSurface: Surface = {
   owns: paths('/api/auth', '/api/processes'),
   statuses: { malformed: 400 },
   body: ({ message }) => ({ error: message }),
+  bodyShape: () => refusal,
 };
 
 /** `YYYY-MM-DD HH:MM:SS` in UTC. */

@@ -25,6 +25,7 @@ export const viewerProcess = z.object({
   schedule: z.enum(['Enabled', 'Disabled']),
   cron_expr: z.string(),
 });
+viewerProcess.register(z.globalRegistry, { id: 'ViewerProcess' });
 
 export const viewerRun = z.object({
   id: z.int(),
@@ -39,6 +40,7 @@ export const viewerRun = z.object({
   failed: flag,
   failure_reason: z.string().nullable(),
 });
+viewerRun.register(z.globalRegistry, { id: 'ViewerRun' });
 
 const failures = new Set<RunRow['status']>(['failed', 'timed-out', 'cancelled', 'lost']);
 
