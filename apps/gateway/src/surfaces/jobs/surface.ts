@@ -1,3 +1,4 @@
+import { isSecretName } from '#domain';
 import { paths, type Surface } from '../../surface.js';
 
 interface Issue {
@@ -7,8 +8,6 @@ interface Issue {
   input?: unknown;
   in?: string;
 }
-
-const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
 
 /** Job runner: `{"detail"}`, a list of `{type, loc, msg, input}` for input that does not fit. */
 export const jobsSurface: Surface = {
@@ -30,7 +29,7 @@ function entries(message: string, details: unknown): object[] {
   if (!issues) return [{ type: 'value_error', loc: ['body'], msg: message, input: null }];
   return issues.map(({ code, path, message: msg, input, in: where = 'body' }) => {
     // An `env` that is no object at all may be a line such as `API_TOKEN=...`.
-    const hidden = path.some((part) => secretName.test(String(part))) || (path.length === 1 && path[0] === 'env');
+    const hidden = path.some((part) => isSecretName(String(part))) || path.at(-1) === 'env';
     return { type: code, loc: [where, ...path], msg, input: hidden ? '***' : (input ?? null) };
   });
 }

@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { type ProcessListed } from '#bus';
-import { action, policies, runStatuses, text, trigger, type RunRow } from '#domain';
+import {
+  action,
+  actionChange,
+  isSecret,
+  policies,
+  runStatuses,
+  text,
+  trigger,
+  type Action,
+  type RunRow,
+} from '#domain';
 
 const name = text(200, 1);
 const parameters = z.record(z.string().max(100), z.unknown()).nullable().optional();
@@ -19,7 +29,7 @@ export const processChange = z.strictObject({
   revision: z.int().min(1),
   name: name.optional(),
   description: text(2_000).nullable().optional(),
-  action: action.optional(),
+  action: actionChange.optional(),
   triggers: z.array(trigger).max(20).optional(),
   policies: policies.optional(),
 });
@@ -135,6 +145,17 @@ export const nativeEvent = z.object({
 
 export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().nullable() });
 
+type ShownEnv = Record<string, string | { secret: true }>;
+
+/** An action as it is answered: that there is a secret, and not which. */
+export function shownAction(of: Action): { kind: string; env?: ShownEnv } {
+  if (of.kind !== 'command') return of;
+  const { env, ...rest } = of;
+  if (!env) return rest;
+  const shown = Object.entries(env).map(([name, value]) => [name, isSecret(name, value) ? { secret: true } : value]);
+  return { ...rest, env: Object.fromEntries(shown) as ShownEnv };
+}
+
 export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
   const {
     id,
@@ -156,7 +177,7 @@ export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
   return {
     ...{ id, number, name, process: process && { id: process.id, name: process.name, revision: process.revision } },
     ...{
-      action,
+      action: shownAction(action),
       status,
       reason,
       attempt,
@@ -175,7 +196,7 @@ export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed
   const { id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt } =
     row;
   return {
-    ...{ id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt },
-    ...{ nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
+    ...{ id, number, name, description, enabled, revision, triggers, policies, owner, createdAt, updatedAt },
+    ...{ action: shownAction(action), nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
   };
 }
