@@ -81,8 +81,7 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   async request(id: string, born: Born, meta: Meta, secrets: SealedSecret[] = []): Promise<Handled<RunEvent>> {
     const { ledger } = this.context;
     if (isAtOnce(born)) {
-      const { executor, server } = this.lease;
-      const epoch = String(await ledger.number('epoch'));
+      const [{ executor, server }, epoch] = [this.lease, String(await ledger.number('epoch'))];
       return admit(ledger, id, born, meta, { atOnce: { executor, server, epoch } });
     }
     const done = admit(ledger, id, born, meta, { secrets });

@@ -30,7 +30,7 @@ export interface Logged {
 export class World {
   readonly exchange = new InProcessExchange();
   readonly dir = testDir('world');
-  readonly masterKeyFile = path.join(this.dir, 'master-key');
+  readonly masterKeyFile = path.join(this.dir, 'data/master-key');
   /** Warnings and worse of all contexts. */
   readonly logged: Logged[] = [];
   private readonly contexts: Context[] = [];
