@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, startStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, startStack, type Stack } from '#testing';
 import { Watcher } from './live/live.harness.js';
 import { addUser } from './live/second-user.harness.js';
 import {
@@ -84,6 +84,7 @@ beforeAll(async () => {
     triggers: [{ cron: '0 3 1 1 *', zone: 'UTC' }],
   });
   const asked = await admin.post<Run>('/api/v1/runs', { action: sh(print, loud) }, key);
+  await watcher.say('subscribe', { room: `run:${asked.body.id}` });
   const body = { command: ['/bin/sh', '-c', print], env: { ...named, OPEN: open, prefix: 'API_TOKEN_' } };
   job = (await admin.post<{ id: string }>('/api/v1/jobs', body, { 'idempotency-key': half() })).body.id;
   const first = await ended(admin, asked.body);
@@ -229,8 +230,9 @@ describe('no canary is', () => {
     for (const { parentPath, name } of files) {
       expect([name, held(readFileSync(path.join(parentPath, name)))]).toEqual([name, []]);
     }
-    const told = JSON.stringify([watcher.events, watcher.pieces]);
-    expect([told.includes(open), held(told)]).toEqual([true, []]);
+    const told = () => JSON.stringify([watcher.events, watcher.pieces]);
+    await eventually('the sockets', () => Promise.resolve(told().includes(open) && watcher.pieces.length > 0));
+    expect(held(told())).toEqual([]);
     const logs = stack.logs();
     expect([logs.includes(runs[0]!.id), held(logs)]).toEqual([true, []]);
   });

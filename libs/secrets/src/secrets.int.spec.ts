@@ -160,8 +160,8 @@ test('rotation: while secrets are made and opened nothing fails, and the former 
     }
   };
   const loads = [load(), load()];
-  const rewrapped = await rotate(context.pool, file, 2_500);
-  await sleep(200);
+  const rewrapped = await rotate(context.pool, file, 4_000);
+  await sleep(1_000);
   expect(rewrapped).toBeGreaterThanOrEqual(1_200);
   expect(await forgetFormer(context.pool, file)).toBe(1);
   await sleep(200);

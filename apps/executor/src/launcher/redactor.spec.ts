@@ -1,5 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
+import { expect, test } from '@jest/globals';
 import { randomBytes, randomInt } from 'node:crypto';
 import { formsOf } from './forms.js';
 import { redacted, Redactor } from './redactor.js';
@@ -39,7 +38,7 @@ const pick = <T>(from: readonly T[]): T => from[randomInt(from.length)]!;
 const many = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
 
 test('random words in random texts cut at random places: what the slow way comes to', () => {
-  for (let round = 0; round < 3_000; round++) {
+  for (let round = 0; round < 2_000; round++) {
     // Few letters, so that words overlap, begin within each other and repeat themselves.
     const letters = pick(['ab', 'abc', 'xyzw']);
     const word = () => Buffer.from(many(randomInt(2, 9), () => pick([...letters])).join(''));
@@ -123,32 +122,6 @@ test.each(Object.entries(encodings))('%s: no secret is left, wherever it is cut'
       expect(left.startsWith('$ echo\n') && left.endsWith('\nend')).toBe(true);
     }
   }
-});
-
-describe('as other programs print it', () => {
-  const secret = 'tök"en\' $HOME/back\\slash';
-  const words = new Words(formsOf([secret, multiline]));
-  const run = (line: string, value = secret) =>
-    execFileSync('/bin/sh', ['-c', line], { env: { PATH: process.env.PATH, S: value, LC_ALL: 'C.UTF-8' } }).toString();
-
-  test.each([
-    ['base64', 'printf %s "$S" | base64'],
-    ['base64 of a header', 'printf %s "user:$S" | base64 -w0'],
-    ['export -p', "export -p | grep 'S='"],
-    ['xtrace', 'set -x; { : "$S"; } 2>&1'],
-    ['an error', 'ls "$S" 2>&1 || true'],
-  ])('%s', (_name, line) => {
-    const text = run(line);
-    const left = redacted(words, text);
-    expect(left).toContain('***');
-    for (const piece of ['back', 'YmFjay', 'JhY2tc', 'iYWNrX']) expect(left).not.toContain(piece);
-  });
-
-  test('lines of a longer one, each after a stamp of its own, and its base64 in lines', () => {
-    const stamped = redacted(words, run(`printf %s "$S" | sed 's/^/12:00 /'`, multiline));
-    expect(stamped.match(/^12:00 \*\*\*$/gm)).toHaveLength(4);
-    expect(redacted(words, run('printf %s "$S" | base64', multiline)).replace(/[*\n]/g, '')).toBe('');
-  });
 });
 
 test('short values and their encodings stay', () => {
