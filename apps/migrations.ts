@@ -1,5 +1,6 @@
 import { payloadMigrationSql } from '#bus';
 import { ledgerMigrations } from '#ledger';
+import { secretMigrations } from '#secrets';
 import { authMigrations } from './auth/src/migrations/accounts.sql.js';
 import { executorMigrations } from './executor/src/migrations/migrations.js';
 import { historyMigrations } from './history/src/migrations/views.sql.js';
@@ -9,6 +10,7 @@ import { schedulerMigrations } from './scheduler/src/migrations/timer.sql.js';
 export const steps: [name: string, sql: string][] = [
   ...ledgerMigrations,
   ['bus-0001-payload', payloadMigrationSql],
+  ...secretMigrations,
   ...authMigrations,
   ...schedulerMigrations,
   ...executorMigrations,

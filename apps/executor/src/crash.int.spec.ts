@@ -31,7 +31,7 @@ const dataOf = (name: string) => path.join(world.dir, name);
 async function start(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServiceProcess> {
   const settings = {
     ...{ DATABASE_URL: world.url, RUNLEDGER_DATA: dataOf(name), RUNLEDGER_EXECUTOR_NAME: name },
-    ...{ RUNLEDGER_EXECUTOR_SLOTS: '8', ...env },
+    ...{ RUNLEDGER_EXECUTOR_SLOTS: '8', RUNLEDGER_MASTER_KEY_FILE: world.masterKeyFile, ...env },
   };
   const executor = await ServiceProcess.start('apps/executor/src/main.js', settings, world.dir, 'executor ready');
   running.add(executor);

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells, type Flushed } from '#bus';
-import { newId, type Meta, type RunEvent } from '#domain';
+import { newId, type Meta, type RunEvent, type SealedSecret } from '#domain';
 import { type Handled } from '#ledger';
 import { admit, isAtOnce, Rescuer, type Born } from '#admission';
 import { Context } from '#service';
@@ -83,13 +83,13 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /** Queues a run, or carries it out with its birth when there is nothing to do in it. */
-  async request(id: string, born: Born, meta: Meta): Promise<Handled<RunEvent>> {
+  async request(id: string, born: Born, meta: Meta, secrets: SealedSecret[] = []): Promise<Handled<RunEvent>> {
     const { ledger } = this.context;
     if (isAtOnce(born)) {
-      const { executor, server } = this.lease;
-      return admit(ledger, id, born, meta, { executor, server, epoch: String(await ledger.number('epoch')) });
+      const [{ executor, server }, epoch] = [this.lease, String(await ledger.number('epoch'))];
+      return admit(ledger, id, born, meta, { atOnce: { executor, server, epoch } });
     }
-    const done = admit(ledger, id, born, meta);
+    const done = admit(ledger, id, born, meta, { secrets });
     // A claim ordered in the turn of a run's birth goes out in the same flush.
     this.claimer.poke();
     return done;

@@ -17,11 +17,11 @@ export class RunController {
   @Answers(subjects.requestRun)
   async request({ data, meta: call }: Request<RequestRun>): Promise<Committed<RunEvent>> {
     const { ledger, log } = this.context;
-    const { id, ...asked } = data;
+    const { id, secrets, ...asked } = data;
     const meta = metaOf(call, id);
     const number = await ledger.number('run');
     const born = { ...asked, number, owner: meta.actor, batch: null };
-    const handled = await this.executor.request(id, born, meta);
+    const handled = await this.executor.request(id, born, meta, secrets);
     log.debug({ run: id, position: handled.position }, 'run requested');
     return committed(handled);
   }

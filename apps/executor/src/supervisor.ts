@@ -1,5 +1,7 @@
-import { derivedId, Refusal, type Outcome } from '#domain';
+import { derivedId, Refusal, type Outcome, type Sealed } from '#domain';
 import { lose, report } from '#admission';
+import { withStore } from '#ledger';
+import { type OpenEnv } from '#secrets';
 import { systemMeta, type Context } from '#service';
 import { runAction } from './actions/action.js';
 import { type Host } from './actions/host.js';
@@ -64,6 +66,21 @@ export class Supervisor implements Host {
     } catch (err) {
       failed(err);
     }
+  }
+
+  /** Waits for a store that is away, as the run would for a slot. */
+  async open(attempt: Attempt, env: Record<string, string | Sealed>): Promise<OpenEnv | null> {
+    for (let pause = 100; !attempt.ending; pause = Math.min(2 * pause, 2_000)) {
+      try {
+        return await withStore(() => this.context.secrets.open(env));
+      } catch (err) {
+        if (!(err instanceof Refusal)) throw err;
+        if (err.kind !== 'unavailable') this.finish(attempt, ended({ error: err.message }));
+        else if (attempt.killed) this.finish(attempt, ended({ killed: attempt.killed }));
+        else await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+    return null;
   }
 
   launch(attempt: Attempt, order: Omit<StartOrder, 'key'>): void {

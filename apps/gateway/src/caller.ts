@@ -1,8 +1,19 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { bells, subjects, type Bus, type CallMeta, type Seen, type Session, type Subject } from '#bus';
-import { derivedId, may, newId, Refusal, type Right } from '#domain';
+import {
+  derivedId,
+  may,
+  newId,
+  Refusal,
+  type Action,
+  type ActionChange,
+  type GivenAction,
+  type GivenChange,
+  type Right,
+  type SealedSecret,
+} from '#domain';
+import { type Secrets } from '#secrets';
 import { Context } from '#service';
 
 declare module 'fastify' {
@@ -18,12 +29,14 @@ const remembered = 10_000;
 @Injectable()
 export class Caller {
   private readonly bus: Bus;
+  private readonly secrets: Secrets;
   /** The newest position that a user's own orders came to. */
   private readonly written = new Map<string, string>();
   private newest = '0';
 
   constructor(context: Context) {
     this.bus = context.bus;
+    this.secrets = context.secrets;
     this.bus.listen(bells.flushed, ({ last }) => {
       if (BigInt(last) > BigInt(this.newest)) this.newest = last;
     });
@@ -40,8 +53,18 @@ export class Caller {
     return this.newest;
   }
 
+  /** An action as it may travel and be stored, and its secrets beside it. */
+  seal(action: GivenAction): { action: Action; secrets: SealedSecret[] } {
+    return this.secrets.seal(action);
+  }
+
+  /** The same for a revision, which may keep secrets. */
+  sealChange(action: GivenChange): { action: ActionChange; secrets: SealedSecret[] } {
+    return this.secrets.seal(action);
+  }
+
   async send<Q, A>(request: FastifyRequest, subject: Subject<Q, A>, data: NoInfer<Q>): Promise<A> {
-    const answer = await this.bus.send(subject, data, metaOf(request));
+    const answer = await this.bus.send(subject, data, this.metaOf(request));
     const { position } = (answer ?? {}) as { position?: string };
     if (position !== undefined) this.note(request, position);
     return answer;
@@ -58,10 +81,22 @@ export class Caller {
     const { value, at } = await this.bus.send(
       subject,
       after === undefined ? data : { ...data, after },
-      metaOf(request),
+      this.metaOf(request),
     );
     request.ledgerPosition = at;
     return value;
+  }
+
+  private metaOf(request: FastifyRequest): CallMeta {
+    const actor = request.session?.user.id ?? 'anonymous';
+    const key = request.method === 'POST' ? idempotencyKey(request) : undefined;
+    const meta = { actor, correlationId: request.id };
+    return key ? { ...meta, idempotency: { key, hash: this.hashOf(request) } } : meta;
+  }
+
+  /** What the key stands for: the same order, to the letter of its parsed body, which may hold secrets. */
+  private hashOf({ method, url, body }: FastifyRequest): string {
+    return this.secrets.digest(`${method} ${url} ${JSON.stringify(body ?? null)}`);
   }
 
   private note(request: FastifyRequest, position: string): void {
@@ -98,23 +133,9 @@ export function idFor(request: FastifyRequest, noun: string): string {
   return key ? derivedId(noun, sessionOf(request).user.id, key) : newId();
 }
 
-function metaOf(request: FastifyRequest): CallMeta {
-  const actor = request.session?.user.id ?? 'anonymous';
-  const key = request.method === 'POST' ? idempotencyKey(request) : undefined;
-  const meta = { actor, correlationId: request.id };
-  return key ? { ...meta, idempotency: { key, hash: hashOf(request) } } : meta;
-}
-
 function idempotencyKey({ headers }: FastifyRequest): string | undefined {
   const key = headers['idempotency-key'];
   if (key === undefined) return undefined;
   if (typeof key === 'string' && /^[\x21-\x7e]{1,255}$/.test(key)) return key;
   throw new Refusal('malformed', 'BAD_IDEMPOTENCY_KEY', 'Idempotency-Key: 1 to 255 visible characters');
-}
-
-/** What the key stands for: the same order, to the letter of its parsed body. */
-function hashOf({ method, url, body }: FastifyRequest): string {
-  return createHash('sha256')
-    .update(`${method} ${url} ${JSON.stringify(body ?? null)}`)
-    .digest('base64url');
 }

@@ -1,6 +1,6 @@
 import { type FastifyRequest } from 'fastify';
 import { subjects, type Committed, type ProcessListed } from '#bus';
-import { foldRun, may, Refusal, streamParts, type Action, type RunEvent, type RunRow } from '#domain';
+import { foldRun, may, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
 import { maySee, sessionOf, type Caller } from './caller.js';
 
 /** A run as its own events tell it, for an answer that need not wait for the view. */
@@ -30,7 +30,7 @@ export async function findProcess(
 }
 
 /** Commands run with the executor's rights on its machine: not for everybody who may run a load. */
-export function checkAction(request: FastifyRequest, { kind }: Action): void {
+export function checkAction(request: FastifyRequest, { kind }: { kind: ActionKind }): void {
   const { role } = sessionOf(request).user;
   if (kind !== 'noop' && !may(role, 'commands:run')) {
     throw new Refusal('forbidden', 'FORBIDDEN', `Your role (${role}) may not run a ${kind}`);

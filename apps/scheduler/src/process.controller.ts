@@ -7,11 +7,13 @@ import {
   type Process,
   type ProcessCommand,
   type ProcessEvent,
+  type ProcessChange,
   type ProcessSettings,
   type RunEvent,
+  type SealedSecret,
 } from '#domain';
-import { admit } from '#admission';
-import { handle, type HandleOptions } from '#ledger';
+import { admit, secretRows } from '#admission';
+import { handle, type Alongside, type HandleOptions } from '#ledger';
 import { committed, Context, metaOf } from '#service';
 import { timersAfter } from './timers.js';
 
@@ -22,16 +24,23 @@ export class ProcessController {
   constructor(private readonly context: Context) {}
 
   @Answers(subjects.defineProcess)
-  async define({ data: { id, ...settings }, meta: call }: Request<ProcessSettings & { id: string }>): Answer {
+  async define({
+    data: { id, secrets, ...settings },
+    meta: call,
+  }: Request<ProcessSettings & { id: string; secrets?: SealedSecret[] }>): Answer {
     const meta = metaOf(call);
     const number = await this.context.ledger.number('process');
-    return this.order(id, { type: 'DefineProcess', meta, data: { ...settings, number, owner: meta.actor } }, true);
+    const data = { ...settings, number, owner: meta.actor };
+    return this.order(id, { type: 'DefineProcess', meta, data }, { creating: true, secrets });
   }
 
   @Answers(subjects.reviseProcess)
-  revise({ data, meta }: Request<OnOne & { revision: number; change: Partial<ProcessSettings> }>): Answer {
-    const { id, ...order } = data;
-    return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order });
+  revise({
+    data,
+    meta,
+  }: Request<OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] }>): Answer {
+    const { id, secrets, ...order } = data;
+    return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order }, { secrets });
   }
 
   @Answers(subjects.enableProcess)
@@ -70,13 +79,26 @@ export class ProcessController {
     return committed(await admit(ledger, data.run, asked, meta));
   }
 
-  private async order(id: string, command: ProcessCommand, creating = false): Answer {
+  private async order(
+    id: string,
+    command: ProcessCommand,
+    { creating = false, secrets }: { creating?: boolean; secrets?: SealedSecret[] } = {},
+  ): Answer {
     const { ledger, log } = this.context;
     log.debug({ process: id, command: command.type }, 'process command');
     const options: HandleOptions<Process, ProcessEvent> = {
       creating,
-      alongside: (events, state, version) => timersAfter(id, state, version, events),
+      alongside: (events, state, version) => ({
+        ...timersAfter(id, state, version, events),
+        ...heldAfter(id, state, secrets),
+      }),
     };
     return committed(await handle(ledger, process, id, command, options));
   }
+}
+
+/** A retired process holds none; runs that still need one hold it themselves. */
+function heldAfter(id: string, { status, settings }: Process, fresh?: SealedSecret[]): Alongside {
+  if (status === 'retired') return { secret_drop: [{ process: id }] };
+  return settings ? secretRows(id, settings.action, fresh) : {};
 }

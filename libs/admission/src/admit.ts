@@ -2,12 +2,14 @@ import {
   defaultPriority,
   jitterOf,
   run,
+  secretsOf,
   type Action,
   type Holder,
   type Meta,
   type Overlap,
   type RunEvent,
   type RunEventOf,
+  type SealedSecret,
 } from '#domain';
 import { handle, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
 
@@ -37,8 +39,14 @@ export const weightOf = ({ kind }: Action): number => (kind === 'noop' ? 0 : 1);
 /** Nothing happens in it that would have to be supervised: asked for by hand it is over with its birth. */
 export const isAtOnce = ({ action, scheduledFor }: Born): boolean => action.kind === 'noop' && scheduledFor === null;
 
+/** The rows by which a run or a process holds what its action refers to; `fresh` ones are not stored yet. */
+export function secretRows(holder: string, action: Action, fresh: readonly SealedSecret[] = []): Alongside {
+  const rows = secretsOf(action).map((id) => ({ holder, ...(fresh.find((secret) => secret.id === id) ?? { id }) }));
+  return rows.length > 0 ? { secret_add: rows } : {};
+}
+
 /** The queue row of a run that has just been requested; `notBefore`: who names an instant that is past does not overtake for it. */
-function queued(runId: string, birth: Birth, meta: Meta, notBefore = ''): Alongside {
+function queued(runId: string, birth: Birth, meta: Meta, secrets: readonly SealedSecret[], notBefore = ''): Alongside {
   const { action, process, scheduledFor, owner, priority, policies } = birth;
   const row = {
     run: runId,
@@ -52,7 +60,7 @@ function queued(runId: string, birth: Birth, meta: Meta, notBefore = ''): Alongs
     correlation: meta.correlationId,
     work: workOf(birth),
   };
-  return { queue_add: [row] };
+  return { queue_add: [row], ...secretRows(runId, action, secrets) };
 }
 
 export type Born = Omit<Birth, 'requestedAt' | 'priority'>;
@@ -61,14 +69,14 @@ const priorityOf = ({ policies }: Born) => policies.priority ?? defaultPriority;
 
 /**
  * A run asked for by hand: repeats of the order answer the first one's events. With `atOnce` it is over with its birth and
- * never queues.
+ * never queues. `secrets`: those of its action that are not stored yet.
  */
 export function admit(
   ledger: Ledger,
   runId: string,
   born: Born,
   meta: Meta,
-  atOnce?: Holder,
+  { atOnce, secrets = [] }: { atOnce?: Holder; secrets?: readonly SealedSecret[] } = {},
 ): Promise<Handled<RunEvent>> {
   const data = { ...born, priority: priorityOf(born), ...(atOnce ? { atOnce } : {}) };
   return handle(
@@ -79,16 +87,16 @@ export function admit(
     {
       creating: true,
       alongside: ([event]) =>
-        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, meta.now) : {},
+        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, secrets, meta.now) : {},
     },
   );
 }
 
 /** A run's birth as one append, for whoever makes many or ties conditions to them: the clock, a batch, a workflow. */
-export function birth(runId: string, born: Born, meta: Meta): Append {
+export function birth(runId: string, born: Born, meta: Meta, secrets: readonly SealedSecret[] = []): Append {
   const data: Birth = { ...born, priority: priorityOf(born), requestedAt: meta.now };
   const event: RunEvent = { type: 'RunRequested', data };
-  return { stream: `run-${runId}`, expected: 0, events: [event], meta, alongside: queued(runId, data, meta) };
+  return { stream: `run-${runId}`, expected: 0, events: [event], meta, alongside: queued(runId, data, meta, secrets) };
 }
 
 /** Unless it says otherwise a scheduled fire gives way to a run that has not ended; a run asked for by hand always runs. */

@@ -1,6 +1,7 @@
 import {
   type Action,
   type Policies,
+  type ProcessChange,
   type ProcessEvent,
   type ProcessRow,
   type ProcessSettings,
@@ -8,6 +9,7 @@ import {
   type RunEvent,
   type RunRow,
   type RunStatus,
+  type SealedSecret,
   type DomainEvent,
   type ForceComplete,
 } from '#domain';
@@ -54,6 +56,8 @@ export interface RequestRun {
   /** Set for a retry: the run that is tried again, and its process. */
   retryOf: string | null;
   process: RunRow['process'];
+  /** Those that the action refers to and that are not stored yet. */
+  secrets?: SealedSecret[];
 }
 
 export interface UserCard {
@@ -173,16 +177,15 @@ export const subjects = {
     { chunks: OutputChunk[]; more: boolean }
   >('qry.output.read', 'executor', fromGateway),
 
-  defineProcess: command<ProcessSettings & { id: string }, Committed<ProcessEvent>>(
+  defineProcess: command<ProcessSettings & { id: string; secrets?: SealedSecret[] }, Committed<ProcessEvent>>(
     'cmd.process.DefineProcess',
     'scheduler',
     fromGateway,
   ),
-  reviseProcess: command<OnOne & { revision: number; change: Partial<ProcessSettings> }, Committed<ProcessEvent>>(
-    'cmd.process.ReviseProcess',
-    'scheduler',
-    fromGateway,
-  ),
+  reviseProcess: command<
+    OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] },
+    Committed<ProcessEvent>
+  >('cmd.process.ReviseProcess', 'scheduler', fromGateway),
   enableProcess: command<OnOne, Committed<ProcessEvent>>('cmd.process.EnableProcess', 'scheduler', fromGateway),
   disableProcess: command<OnOne & { reason: string | null; until: string | null }, Committed<ProcessEvent>>(
     'cmd.process.DisableProcess',

@@ -3,8 +3,19 @@ export { Refusal, type RefusalKind, type RefusalShape } from './refusal.js';
 export { derivedId, eventId, isId, newId, scheduledRunId, streamParts } from './ids.js';
 export { text } from './text.js';
 export { duration, parseDuration } from './duration.js';
-export { type Action, type ActionKind, type ActionOf, action } from './action/action.js';
+export {
+  type Action,
+  type ActionChange,
+  type ActionKind,
+  type ActionOf,
+  type GivenAction,
+  type GivenChange,
+  action,
+  actionChange,
+  secretsOf,
+} from './action/action.js';
 export { environment } from './action/command.js';
+export { type Kept, type Sealed, type SealedSecret, isSecret, isSecretName } from './action/secret.js';
 export {
   type Overlap,
   type Policies,
@@ -38,7 +49,7 @@ export {
 } from './run/run.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
-export { type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
+export { type ProcessChange, type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
 export { trigger } from './process/trigger.js';
 export { type User, type UserCommand, user } from './user/user.js';

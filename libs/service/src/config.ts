@@ -33,6 +33,7 @@ const settings = z.object({
   RUNLEDGER_ADMIN_USERNAME: z.string().min(1).max(64).default('admin'),
   RUNLEDGER_ADMIN_EMAIL: z.email().default('admin@example.com'),
   RUNLEDGER_ADMIN_PASSWORD: z.string().min(8).max(1_024).optional(),
+  RUNLEDGER_MASTER_KEY_FILE: z.string().optional(),
   RUNLEDGER_BARE: yes('false'),
   RUNLEDGER_ALLOWED_ORIGINS: list(','),
   RUNLEDGER_ALLOWED_ROOTS: list(':'),
@@ -65,6 +66,8 @@ export interface Config extends Settings {
   production: boolean;
   /** Absolute. */
   dataDir: string;
+  /** Absolute. */
+  masterKeyFile: string;
 }
 
 export class ConfigError extends Error {}
@@ -80,5 +83,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   }
   if (faults.length > 0 || !parsed.data) throw new ConfigError(`Settings that cannot be used: ${faults.join('; ')}`);
   const config = parsed.data;
-  return { ...config, production, dataDir: path.resolve(config.RUNLEDGER_DATA) };
+  const dataDir = path.resolve(config.RUNLEDGER_DATA);
+  return { ...config, production, dataDir, masterKeyFile: masterKeyFile(config.RUNLEDGER_MASTER_KEY_FILE, dataDir) };
 }
+
+/** Where the keys are that secrets are wrapped with. */
+export const masterKeyFile = (setting: string | undefined, dataDir: string): string =>
+  path.resolve(setting || path.join(dataDir, 'master-key'));

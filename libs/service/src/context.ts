@@ -2,6 +2,7 @@ import { type Pool } from 'pg';
 import { type MikroORM } from '@mikro-orm/postgresql';
 import { type Bus } from '#bus';
 import { type Ledger } from '#ledger';
+import { type Secrets } from '#secrets';
 import { type Config } from './config.js';
 import { type Log } from './logger.js';
 import { type Metrics } from './metrics.js';
@@ -14,5 +15,7 @@ export class Context {
   ledger: Ledger;
   orm: MikroORM;
   pool: Pool;
+  /** Of the services that close or open them: the gateway and the executor. */
+  secrets: Secrets;
   metrics: Metrics;
 }

@@ -9,6 +9,7 @@ import {
   type ServiceName,
 } from '#bus';
 import { Ledger } from '#ledger';
+import { Secrets } from '#secrets';
 import { type Config } from './config.js';
 import { Context } from './context.js';
 import { type Entities, migrate, openDatabase, type Step } from './database.js';
@@ -22,6 +23,9 @@ export interface ServiceParts {
   steps: Step[];
 }
 
+/** Nobody else needs the master key. */
+const keepsSecrets: ServiceParts['name'][] = ['solo', 'gateway', 'executor'];
+
 /** Config, logger, database, bus and ledger of one process: what each `main.ts` calls first. */
 export async function openContext(config: Config, { name, entities, steps }: ServiceParts): Promise<Context> {
   const context = new Context();
@@ -32,6 +36,7 @@ export async function openContext(config: Config, { name, entities, steps }: Ser
   await patiently(() => migrate(orm, pool), context.log);
   context.orm = orm;
   context.pool = pool;
+  if (keepsSecrets.includes(name)) context.secrets = await Secrets.start(pool, config.masterKeyFile);
   context.bus = openBus(config, name === 'solo' ? 'gateway' : name, context);
   await context.bus.connect();
   context.ledger = new Ledger(pool, {

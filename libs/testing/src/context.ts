@@ -5,6 +5,7 @@ import { admit, birth, type Born } from '#admission';
 import { createInProcessBus, InProcessExchange, PostgresPayloads, bells } from '#bus';
 import { derivedId, newId, type Meta, type RunEvent } from '#domain';
 import { Ledger } from '#ledger';
+import { Secrets } from '#secrets';
 import { Context, createLogger, Metrics, migrate, openDatabase, readConfig } from '#service';
 import { authEntities } from '../../../apps/auth/src/accounts.js';
 import { historyEntities } from '../../../apps/history/src/views.js';
@@ -29,6 +30,7 @@ export interface Logged {
 export class World {
   readonly exchange = new InProcessExchange();
   readonly dir = testDir('world');
+  readonly masterKeyFile = path.join(this.dir, 'data/master-key');
   /** Warnings and worse of all contexts. */
   readonly logged: Logged[] = [];
   private readonly contexts: Context[] = [];
@@ -53,14 +55,15 @@ export class World {
     const instance = String(this.contexts.length + 1);
     context.config = readConfig({
       ...{ DATABASE_URL: this.url, RUNLEDGER_DATA: path.join(this.dir, 'data'), RUNLEDGER_INSTANCE: instance },
-      ...{ RUNLEDGER_EXECUTOR_ON_STOP: 'end', RUNLEDGER_KILL_GRACE_SECONDS: '1', RUNLEDGER_BARE: 'on', ...settings },
+      ...{ RUNLEDGER_EXECUTOR_ON_STOP: 'end', RUNLEDGER_KILL_GRACE_SECONDS: '1', RUNLEDGER_BARE: 'on' },
+      ...{ RUNLEDGER_MASTER_KEY_FILE: this.masterKeyFile, ...settings },
     });
     context.log = createLogger('test', 'warn', {
       write: (line: string) => void this.logged.push(JSON.parse(line) as Logged),
     });
     context.metrics = new Metrics('test');
     const { orm, pool } = await openDatabase(this.url, context.config.RUNLEDGER_POOL, entities, steps, context.log);
-    Object.assign(context, { orm, pool });
+    Object.assign(context, { orm, pool, secrets: await Secrets.start(pool, context.config.masterKeyFile) });
     const { exchange } = this;
     context.bus = createInProcessBus({ service: 'gateway', payloads: new PostgresPayloads(pool), exchange });
     await context.bus.connect();

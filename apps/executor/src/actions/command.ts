@@ -11,8 +11,11 @@ export const command: ActionRunner<'command'> = async (attempt, action, host) =>
     const error = `working directory outside the allowed roots: ${action.cwd}`;
     return host.finish(attempt, ended({ error }));
   }
+  const opened = await host.open(attempt, action.env ?? {});
+  if (!opened) return;
   const timeoutMs = timeoutOf(attempt.claimed.work.policies) ?? undefined;
-  host.launch(attempt, { argv, cwd: action.cwd, env: { ...own(), ...action.env, ...told(attempt) }, timeoutMs });
+  const env = { ...own(), ...opened.env, ...told(attempt) };
+  host.launch(attempt, { argv, cwd: action.cwd, env, secret: opened.secret, timeoutMs });
 };
 
 /** Nothing else of the executor's environment reaches a command: it holds the database's address, among others. */

@@ -1,8 +1,11 @@
-/** What one run prints: cut into chunks, its own voice taken out, capped to a beginning and an end. */
+/** What one run prints: its secrets taken out, its own voice too, cut into chunks, capped to a beginning and an end. */
 import { Backlog, type Memory } from './backlog.js';
+import { formsOf } from './forms.js';
 import { type StreamName } from './protocol.js';
+import { Redactor, redacted } from './redactor.js';
 import { Tail } from './tail.js';
 import { type VoiceData, VoiceFilter } from './voice.js';
+import { Words } from './words.js';
 
 export interface OutputEvents {
   /** Bytes wait for company; `flush` is to be called within 50 ms. */
@@ -24,6 +27,10 @@ interface Gathering {
   offset: number;
 }
 
+interface Redaction extends Record<StreamName, Redactor> {
+  words: Words;
+}
+
 const chunkLimit = 64 * 1024;
 const smallestRoom = 1024;
 const none = Buffer.alloc(0);
@@ -40,6 +47,8 @@ export class Output {
   private readonly tailLimit: number;
   private headUsed = 0;
   private tail: Tail | undefined;
+  /** Made with the first bytes: most runs have no secrets, and some print nothing. */
+  private redaction: Redaction | undefined;
   private broken = false;
 
   constructor(
@@ -47,12 +56,16 @@ export class Output {
     storeLimit: number,
     memory: Memory,
     private readonly events: OutputEvents,
+    private readonly secrets: readonly string[] = [],
   ) {
     const limit = Math.max(smallestLimit, Math.floor(storeLimit));
     this.headLimit = Math.floor(limit / 2);
     this.tailLimit = limit - this.headLimit;
     this.backlog = new Backlog(dir, memory);
-    this.voice = new VoiceFilter((data) => this.gather(this.stdout, data), events.voice);
+    this.voice = new VoiceFilter(
+      (data) => this.gather(this.stdout, data),
+      (data) => this.speak(data),
+    );
   }
 
   /** While true, what is printed goes to the backlog and not to the ring, so it is worth making the command wait. */
@@ -64,7 +77,11 @@ export class Output {
   push(stream: StreamName, data: Buffer): void {
     this.bytes += data.length;
     if (this.broken) return;
-    this.attempt(() => (stream === 'stdout' ? this.voice.push(data) : this.gather(this.stderr, data)));
+    this.attempt(() => {
+      if (this.secrets.length === 0) return this.take(stream, data);
+      this.redaction ??= this.redact();
+      this.redaction[stream].push(data);
+    });
   }
 
   flush(): void {
@@ -77,6 +94,8 @@ export class Output {
   /** Everything is printed: sends what waited, and the end of a capped output. */
   end(): void {
     this.attempt(() => {
+      this.redaction?.stdout.end();
+      this.redaction?.stderr.end();
       this.voice.end();
       for (const stream of [this.stdout, this.stderr]) this.cut(stream, true);
       if (this.tail) this.closeTail(this.tail);
@@ -86,6 +105,28 @@ export class Output {
   close(): void {
     this.backlog.close();
     this.tail?.close();
+  }
+
+  private redact(): Redaction {
+    const words = new Words(formsOf(this.secrets));
+    const of = (stream: StreamName) => new Redactor(words, (data) => this.take(stream, data));
+    return { words, stdout: of('stdout'), stderr: of('stderr') };
+  }
+
+  private take(stream: StreamName, data: Buffer): void {
+    if (stream === 'stdout') this.voice.push(data);
+    else this.gather(this.stderr, data);
+  }
+
+  /** Once more after the escapes of JSON: they spell a secret in ways that nobody can list. */
+  private speak(data: VoiceData): void {
+    const words = this.redaction?.words;
+    if (!words) return this.events.voice(data);
+    const said = Object.entries(data).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? redacted(words, value) : value,
+    ]);
+    this.events.voice(Object.fromEntries(said) as VoiceData);
   }
 
   private attempt(work: () => void): void {

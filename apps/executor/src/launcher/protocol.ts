@@ -14,6 +14,8 @@ export interface StartOrder {
   argv: string[];
   /** The whole environment: nothing is inherited. */
   env: Record<string, string>;
+  /** Variables whose values must not stand in what is kept of the output. */
+  secret?: string[] | undefined;
   cwd?: string | undefined;
   timeoutMs?: number | undefined;
   /** Between SIGTERM and SIGKILL, when the launcher itself ends the run. */

@@ -1,6 +1,6 @@
 /** One attempt from its start order to its end frame, and what the executor has not yet been told of it. */
 import { type Memory } from './backlog.js';
-import { Output } from './output.js';
+import { Output, type OutputEvents } from './output.js';
 import { Pipe } from './pipe.js';
 import { type Wanted } from './proc.js';
 import {
@@ -81,13 +81,15 @@ export class Run {
       .map((name) => `${name}=${order.env[name]}`);
     // An attempt number alone would match every other run.
     if (order.env['RUNLEDGER_RUN_ID'] === undefined) this.marks = [];
-    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, host.memory, {
+    const secrets = (order.secret ?? []).map((name) => order.env[name] ?? '');
+    const events: OutputEvents = {
       dirty: () => host.dirty(this),
       stored: () => this.stored(),
       voice: (data) => this.speak(data),
       live: (stream, offset, at, data) => this.show(stream, offset, at, data),
       broken: (error) => this.breakWith(error),
-    });
+    };
+    this.output = new Output(host.spoolDir, order.storeLimit ?? defaultStoreLimit, host.memory, events, secrets);
   }
 
   get isOver(): boolean {

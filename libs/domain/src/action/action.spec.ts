@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { action } from './action.js';
+import { action, actionChange, secretsOf } from './action.js';
+import { isSecret } from './secret.js';
 
 const command = (more: object) => ({ kind: 'command', ...more });
 const withEnv = (env: object) => command({ shell: 'true', env });
@@ -70,5 +71,46 @@ describe('the environment', () => {
     expect(issuesOf(withEnv({ A: 'x'.repeat(65_534) }))).toMatchObject([{ path: ['env'] }]);
     expect(issuesOf(withEnv({ A: 'x'.repeat(40_000), B: 'x'.repeat(40_000) }))).toMatchObject([{ path: ['env'] }]);
     expect(issuesOf(withEnv({ A: 'ö'.repeat(33_000) }))).toMatchObject([{ path: ['env'] }]);
+  });
+});
+
+describe('secrets', () => {
+  const marked = withEnv({ A: { secret: 'x' }, B: 'plain', _: { secret: 'ü\n' } });
+  const kept = withEnv({ A: { secret: true } });
+
+  test('are marked, and only a revision may leave out which', () => {
+    expect(action.parse(marked)).toEqual(marked);
+    expect(actionChange.parse(marked)).toEqual(marked);
+    expect(actionChange.parse(kept)).toEqual(kept);
+    expect(issuesOf(kept)).toMatchObject([{ path: ['env', 'A'] }]);
+  });
+
+  test.each<[string, unknown]>([
+    ['an empty one', { secret: '' }],
+    ['false', { secret: false }],
+    ['a number', { secret: 123_456 }],
+    ['NUL in it', { secret: nul }],
+    ['more than it', { secret: 'x', more: 1 }],
+    ['a reference', { sealed: '01890000-0000-7000-8000-000000000000' }],
+    ['nothing', null],
+  ])('%s is refused where it stands, in a revision too', (_name, value) => {
+    for (const shape of [action, actionChange]) {
+      const [issue] = shape.safeParse(withEnv({ A: value })).error?.issues ?? [];
+      expect(issue?.path.slice(0, 2)).toEqual(['env', 'A']);
+      expect(JSON.stringify(issue)).not.toContain('123456');
+    }
+  });
+
+  test('count like any value', () => {
+    expect(issuesOf(withEnv({ A: { secret: 'x'.repeat(65_533) } }))).toEqual([]);
+    expect(issuesOf(withEnv({ A: { secret: 'ö'.repeat(33_000) } }))).toMatchObject([{ path: ['env'] }]);
+  });
+
+  test('are what is sealed and what is named so', () => {
+    const names = ['API_TOKEN', 'db_password', 'MY_SECRET_ID', 'MONKEY', 'CREDENTIALS'];
+    expect(names.every((name) => isSecret(name, 'x'))).toBe(true);
+    expect([isSecret('MODE', 'x'), isSecret('MODE', { sealed: 'a' })]).toEqual([false, true]);
+    expect(secretsOf({ kind: 'command', shell: ':', env: { A: { sealed: 'a' }, KEY: 'x' } })).toEqual(['a']);
+    expect([secretsOf({ kind: 'noop' }), secretsOf({ kind: 'command', shell: ':' })]).toEqual([[], []]);
   });
 });

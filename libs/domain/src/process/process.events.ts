@@ -1,4 +1,4 @@
-import type { Action } from '../action/action.js';
+import type { Action, ActionChange } from '../action/action.js';
 import type { Policies } from '../policies.js';
 
 /** When a process runs by itself. `zone` is an IANA name. */
@@ -16,6 +16,9 @@ export interface ProcessSettings {
   triggers: Trigger[];
   policies: Policies;
 }
+
+/** What a revision says anew. */
+export type ProcessChange = Partial<Omit<ProcessSettings, 'action'> & { action: ActionChange }>;
 
 export type ProcessEvent =
   | { type: 'ProcessDefined'; data: ProcessSettings & { number: number; owner: string; by: string; at: string } }

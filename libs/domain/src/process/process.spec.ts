@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { given } from '#testing';
+import { type Action } from '../action/action.js';
 import { type Meta } from '../decider.js';
-import { type ProcessEvent, type ProcessSettings } from './process.events.js';
+import { type ProcessChange, type ProcessEvent, type ProcessSettings } from './process.events.js';
 import { process, type ProcessCommand } from './process.js';
 import { trigger } from './trigger.js';
 
@@ -27,7 +28,7 @@ const disabled = (until: string | null = null): ProcessEvent => ({
 const retired: ProcessEvent = { type: 'ProcessRetired', data: before };
 
 const define: ProcessCommand = { type: 'DefineProcess', meta: meta(), data: { ...settings, number: 3, owner: 'ann' } };
-const revise = (revision: number, change: Partial<ProcessSettings>): ProcessCommand => ({
+const revise = (revision: number, change: ProcessChange): ProcessCommand => ({
   type: 'ReviseProcess',
   meta: meta(),
   data: { any: false, revision, change },
@@ -81,6 +82,44 @@ describe('who may', () => {
       .when(by('root', true, revise(1, { name: 'x' })))
       .then(events);
     expect([defined, ...events].reduce(process.evolve, process.initial).owner).toBe('ann');
+  });
+});
+
+describe('a secret that was never answered', () => {
+  const shell = (env: Record<string, string | { sealed: string }>): Action => ({ kind: 'command', shell: ':', env });
+  const before = shell({ A_TOKEN: { sealed: 'a' }, B_TOKEN: { sealed: 'b' }, OLD_KEY: 'in clear', MODE: 'x' });
+  const state: ProcessEvent[] = [defined, { type: 'ProcessRevised', data: { ...revised.data, action: before } }];
+  const kept = { secret: true as const };
+  const change = (env: Record<string, string | { sealed: string } | { secret: true }>) =>
+    revise(2, { action: { kind: 'command', shell: 'other', env } });
+
+  test('stays where it comes back as it was answered; another takes its place', () => {
+    const env = { A_TOKEN: kept, B_TOKEN: { sealed: 'c' }, OLD_KEY: kept, MODE: 'y' };
+    const action = { kind: 'command' as const, shell: 'other' };
+    const after = { A_TOKEN: { sealed: 'a' }, B_TOKEN: { sealed: 'c' }, OLD_KEY: 'in clear', MODE: 'y' };
+    given(process, state)
+      .when(change(env))
+      .then([
+        {
+          type: 'ProcessRevised',
+          data: { ...settings, name: 'daily', action: { ...action, env: after }, revision: 3, ...stamp },
+        },
+      ]);
+  });
+
+  test('goes with its variable, and stays when the action is not named', () => {
+    const actionAfter = (command: ProcessCommand) =>
+      (process.decide(state.reduce(process.evolve, process.initial), command)[0]!.data as ProcessSettings).action;
+    expect(actionAfter(change({ A_TOKEN: kept }))).toMatchObject({ env: { A_TOKEN: { sealed: 'a' } } });
+    expect(actionAfter(revise(2, { name: 'x' }))).toEqual(before);
+    expect(actionAfter(revise(2, { action: { kind: 'noop' } }))).toEqual({ kind: 'noop' });
+  });
+
+  test.each(['NEW_TOKEN', '__proto__', 'constructor'])('cannot be kept where there is none: %s', (name) => {
+    const order = change(Object.fromEntries([[name, kept]]));
+    given(process, state).when(order).thenRefused('malformed', 'NO_SUCH_SECRET');
+    const plain: ProcessEvent[] = [defined, revised];
+    given(process, plain).when(order).thenRefused('malformed', 'NO_SUCH_SECRET');
   });
 });
 

@@ -1,6 +1,7 @@
 import { type Decider, type Meta } from '../decider.js';
 import { Refusal } from '../refusal.js';
-import { type ProcessEvent, type ProcessSettings } from './process.events.js';
+import { type Action, type ActionChange } from '../action/action.js';
+import { type ProcessChange, type ProcessEvent, type ProcessSettings } from './process.events.js';
 
 export interface Process {
   status: 'absent' | 'enabled' | 'disabled' | 'retired';
@@ -13,7 +14,7 @@ export interface Process {
 
 export type ProcessCommand =
   | { type: 'DefineProcess'; meta: Meta; data: ProcessSettings & { number: number; owner: string } }
-  | { type: 'ReviseProcess'; meta: Meta; data: Allowed & { revision: number; change: Partial<ProcessSettings> } }
+  | { type: 'ReviseProcess'; meta: Meta; data: Allowed & { revision: number; change: ProcessChange } }
   /** `onlyUntil`: the end of a pause; a pause that has been moved since goes on. */
   | { type: 'EnableProcess'; meta: Meta; data: Allowed & { onlyUntil?: string } }
   | { type: 'DisableProcess'; meta: Meta; data: Allowed & { reason: string | null; until: string | null } }
@@ -48,7 +49,9 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
             details,
           );
         }
-        return [{ type: 'ProcessRevised', data: { ...state.settings, ...change, revision: revision + 1, by, at } }];
+        const action = change.action ? keepSecrets(change.action, state.settings.action) : state.settings.action;
+        const revised = { ...state.settings, ...change, action };
+        return [{ type: 'ProcessRevised', data: { ...revised, revision: revision + 1, by, at } }];
       }
       case 'EnableProcess':
         if (command.data.onlyUntil !== undefined && command.data.onlyUntil !== state.until) return [];
@@ -85,6 +88,24 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
 };
 
 export const noSuchProcess = () => new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
+
+/** What was answered as `{"secret": true}` and comes back so stands for what is stored under that name. */
+function keepSecrets(change: ActionChange, before: Action): Action {
+  if (change.kind !== 'command' || !change.env) return change as Action;
+  const stored = (before.kind === 'command' && before.env) || {};
+  const kept = Object.entries(change.env).map(([name, value]) => {
+    if (typeof value === 'string' || 'sealed' in value) return [name, value] as const;
+    if (!Object.hasOwn(stored, name)) throw noSuchSecret(name);
+    return [name, stored[name]!] as const;
+  });
+  return { ...change, env: Object.fromEntries(kept) };
+}
+
+function noSuchSecret(name: string): Refusal {
+  const message = 'there is no stored secret of this name to keep';
+  const issues = [{ code: 'custom', path: ['action', 'env', name], message }];
+  return new Refusal('malformed', 'NO_SUCH_SECRET', `action.env.${name}: ${message}`, { issues });
+}
 
 function settingsOf({ name, description, action, triggers, policies }: ProcessSettings): ProcessSettings {
   return { name, description, action, triggers, policies };

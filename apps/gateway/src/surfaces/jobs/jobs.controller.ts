@@ -58,10 +58,11 @@ export class JobsController {
     const cwd = body.working_dir ?? undefined;
     this.checkDirectory(cwd);
     const { command, env, payload = null, priority, scheduled_at: scheduledFor = null } = body;
+    const action = { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) };
     const order = {
       id: idFor(request, 'run'),
       name: body.name ?? titleOf(command),
-      action: { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) },
+      ...this.caller.seal(action),
       policies: { priority },
       ...{ payload, parameters: null, scheduledFor, retryOf: null, process: null },
     };

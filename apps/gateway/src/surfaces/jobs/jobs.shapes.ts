@@ -1,5 +1,14 @@
 import { z } from 'zod';
-import { environment, runStatuses, text, type Action, type RunRow, type RunStatus } from '#domain';
+import {
+  environment,
+  isSecret,
+  runStatuses,
+  text,
+  type Action,
+  type RunRow,
+  type RunStatus,
+  type Sealed,
+} from '#domain';
 
 export const jobStatuses = ['pending', 'running', 'success', 'failed', 'canceled'] as const;
 export type JobStatus = (typeof jobStatuses)[number];
@@ -99,10 +108,9 @@ export const counts = z.object({
   total: z.int(),
 });
 
-const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
-
-function masked(env: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, secretName.test(name) ? '***' : value]));
+function masked(env: Record<string, string | Sealed>): Record<string, string> {
+  const shown = Object.entries(env).map(([name, value]) => [name, isSecret(name, value) ? '***' : value]);
+  return Object.fromEntries(shown) as Record<string, string>;
 }
 
 /** What a job without a name is called; half a character at the end could not be stored. */

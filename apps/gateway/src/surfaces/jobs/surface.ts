@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isSecretName } from '#domain';
 import { paths, type Surface } from '../../surface.js';
 
 interface Issue {
@@ -23,8 +24,6 @@ const malformed = z
   })
   .meta({ id: 'JobsMalformed' });
 
-const secretName = /TOKEN|PASSWORD|SECRET|KEY|CREDENTIAL/i;
-
 /** Job runner: `{"detail"}`, a list of `{type, loc, msg, input}` for input that does not fit. */
 export const jobsSurface: Surface = {
   name: 'jobs',
@@ -46,7 +45,7 @@ function entries(message: string, details: unknown): object[] {
   if (!issues) return [{ type: 'value_error', loc: ['body'], msg: message, input: null }];
   return issues.map(({ code, path, message: msg, input, in: where = 'body' }) => {
     // An `env` that is no object at all may be a line such as `API_TOKEN=...`.
-    const hidden = path.some((part) => secretName.test(String(part))) || (path.length === 1 && path[0] === 'env');
+    const hidden = path.some((part) => isSecretName(String(part))) || path.at(-1) === 'env';
     return { type: code, loc: [where, ...path], msg, input: hidden ? '***' : (input ?? null) };
   });
 }

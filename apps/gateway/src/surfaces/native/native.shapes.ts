@@ -1,6 +1,17 @@
 import { z } from 'zod';
 import { type ProcessListed } from '#bus';
-import { action, policies, runStatuses, text, trigger, type ProcessEvent, type RunRow } from '#domain';
+import {
+  action,
+  actionChange,
+  isSecret,
+  policies,
+  runStatuses,
+  text,
+  trigger,
+  type Action,
+  type ProcessEvent,
+  type RunRow,
+} from '#domain';
 
 const name = text(200, 1);
 const parameters = z.record(z.string().max(100), z.unknown()).nullable().optional();
@@ -19,7 +30,7 @@ export const processChange = z.strictObject({
   revision: z.int().min(1),
   name: name.optional(),
   description: text(2_000).nullable().optional(),
-  action: action.optional(),
+  action: actionChange.optional(),
   triggers: z.array(trigger).max(20).optional(),
   policies: policies.optional(),
 });
@@ -80,12 +91,27 @@ export const outputQuery = z.object({
 /** As answered: UTC, with milliseconds. */
 const time = z.iso.datetime({ precision: 3 });
 
+/** An action as it is answered: that there is a secret, and not which. */
+const nativeAction = z
+  .discriminatedUnion('kind', [
+    z.object({
+      kind: z.literal('command'),
+      command: z.array(z.string()).optional(),
+      shell: z.string().optional(),
+      cwd: z.string().optional(),
+      env: z.record(z.string(), z.union([z.string(), z.object({ secret: z.literal(true) })])).optional(),
+    }),
+    z.object({ kind: z.literal('noop') }),
+  ])
+  .meta({ id: 'Action' });
+type ShownAction = z.infer<typeof nativeAction>;
+
 export const nativeRun = z.object({
   id: z.uuid(),
   number: z.int(),
   name: z.string(),
   process: z.object({ id: z.uuid(), name: z.string(), revision: z.int() }).nullable(),
-  action,
+  action: nativeAction,
   status: z.enum(runStatuses),
   reason: z.string().nullable(),
   attempt: z.int(),
@@ -117,7 +143,7 @@ export const nativeProcess = z.object({
   description: z.string().nullable(),
   enabled: z.boolean(),
   revision: z.int(),
-  action,
+  action: nativeAction,
   triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
   policies,
   owner: z.string(),
@@ -146,7 +172,7 @@ export const nativeRevision = z.object({
   revision: z.int(),
   name: z.string(),
   description: z.string().nullable(),
-  action,
+  action: nativeAction,
   triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
   policies,
   by: z.string(),
@@ -155,6 +181,14 @@ export const nativeRevision = z.object({
 nativeRevision.register(z.globalRegistry, { id: 'Revision' });
 
 export const listOf = <S extends z.ZodType>(item: S) => z.object({ items: z.array(item), next: z.string().nullable() });
+
+function shownAction(of: Action): ShownAction {
+  if (of.kind !== 'command') return of;
+  const { env, ...rest } = of;
+  if (!env) return rest;
+  const shown = Object.entries(env).map(([name, value]) => [name, isSecret(name, value) ? { secret: true } : value]);
+  return { ...rest, env: Object.fromEntries(shown) as NonNullable<(ShownAction & { kind: 'command' })['env']> };
+}
 
 export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
   const {
@@ -177,7 +211,7 @@ export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
   return {
     ...{ id, number, name, process: process && { id: process.id, name: process.name, revision: process.revision } },
     ...{
-      action,
+      action: shownAction(action),
       status,
       reason,
       attempt,
@@ -196,8 +230,8 @@ export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed
   const { id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt } =
     row;
   return {
-    ...{ id, number, name, description, enabled, revision, action, triggers, policies, owner, createdAt, updatedAt },
-    ...{ nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
+    ...{ id, number, name, description, enabled, revision, triggers, policies, owner, createdAt, updatedAt },
+    ...{ action: shownAction(action), nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
   };
 }
 
@@ -206,5 +240,5 @@ export function nativeRevisionShape(event: ProcessEvent): z.infer<typeof nativeR
   if (event.type !== 'ProcessDefined' && event.type !== 'ProcessRevised') return [];
   const { name, description, action, triggers, policies, by, at } = event.data;
   const revision = 'revision' in event.data ? event.data.revision : 1;
-  return [{ revision, name, description, action, triggers, policies, by, at }];
+  return [{ revision, name, description, action: shownAction(action), triggers, policies, by, at }];
 }

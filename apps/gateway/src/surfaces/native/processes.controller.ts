@@ -2,7 +2,7 @@ import { Controller, Req } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { subjects, type Committed } from '#bus';
-import { type ProcessEvent } from '#domain';
+import { type ProcessChange, type ProcessEvent } from '#domain';
 import { Caller, hasRight, idFor, ownerFilter } from '../../caller.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
@@ -40,8 +40,8 @@ export class NativeProcessController {
   async define(@Req() request: FastifyRequest): Promise<Shape> {
     const body = bodyOf(processBody, request);
     checkAction(request, body.action);
-    const id = idFor(request, 'process');
-    return this.shown(request, await this.caller.send(request, subjects.defineProcess, { id, ...body }));
+    const order = { id: idFor(request, 'process'), ...body, ...this.caller.seal(body.action) };
+    return this.shown(request, await this.caller.send(request, subjects.defineProcess, order));
   }
 
   @Route('GET', '/api/v1/processes', {
@@ -88,9 +88,11 @@ export class NativeProcessController {
     answer: nativeProcess,
   })
   async revise(@Req() request: FastifyRequest): Promise<Shape> {
-    const { revision, ...change } = bodyOf(processChange, request);
-    if (change.action) checkAction(request, change.action);
-    const order = { ...this.one(request), revision, change: JSON.parse(JSON.stringify(change)) as typeof change };
+    const { revision, action, ...rest } = bodyOf(processChange, request);
+    if (action) checkAction(request, action);
+    const { secrets, ...sealed } = action ? this.caller.sealChange(action) : { secrets: [] };
+    const change = JSON.parse(JSON.stringify({ ...rest, ...sealed })) as ProcessChange;
+    const order = { ...this.one(request), revision, change, secrets };
     return this.shown(request, await this.caller.send(request, subjects.reviseProcess, order));
   }
 

@@ -39,7 +39,8 @@ export class NativeRunController {
   async request(@Req() request: FastifyRequest): Promise<Shape> {
     const { name, action, policies, parameters = null } = bodyOf(runBody, request);
     checkAction(request, action);
-    const order = { id: idFor(request, 'run'), name: name ?? action.kind, action, policies, parameters };
+    const sealed = this.caller.seal(action);
+    const order = { id: idFor(request, 'run'), name: name ?? action.kind, ...sealed, policies, parameters };
     const born = { ...order, payload: null, scheduledFor: null, retryOf: null, process: null };
     return nativeRunShape(rowOf(await this.caller.send(request, subjects.requestRun, born)));
   }
