@@ -15,6 +15,7 @@ export const Account = defineEntity({
     role: p.enum(roles).type('text'),
     active: p.boolean(),
     passwordHash: p.text(),
+    maxConcurrentRuns: p.integer().nullable(),
     createdAt: p.datetime(),
   },
 });
@@ -72,6 +73,7 @@ export function liveSession(
   });
 }
 
-export function cardOf({ id, number, username, email, role, active, createdAt }: AccountRow): UserCard {
-  return { id, number, username, email, role, active, createdAt: createdAt.toISOString() };
+export function cardOf({ createdAt, ...row }: AccountRow): UserCard {
+  const { id, number, username, email, role, active, maxConcurrentRuns = null } = row;
+  return { id, number, username, email, role, active, maxConcurrentRuns, createdAt: createdAt.toISOString() };
 }

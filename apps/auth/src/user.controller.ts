@@ -1,26 +1,11 @@
 import { Controller } from '@nestjs/common';
-import { Answers, subjects, type Request, type UserCard } from '#bus';
-import { isId, Refusal, user, type Role } from '#domain';
-import { handle } from '#ledger';
+import { Answers, subjects, type NewUser, type Request, type UserCard, type UserChange } from '#bus';
+import { isId, Refusal, user } from '#domain';
+import { handle, type Alongside } from '#ledger';
 import { Context, metaOf } from '#service';
 import { accountById, allAccounts, cardOf } from './accounts.js';
 import { forgetFirstPassword } from './first-admin.js';
 import { hashPassword } from './passwords.js';
-
-interface NewUser {
-  id: string;
-  username: string;
-  email: string;
-  role: Role;
-  password: string;
-}
-
-interface UserChange {
-  id: string;
-  role?: Role;
-  active?: boolean;
-  password?: string;
-}
 
 /** The accounts as their manager sees them. Passwords are hashed here and go no further. */
 @Controller()
@@ -31,34 +16,31 @@ export class UserController {
   @Answers(subjects.createUser)
   async create({ data, meta: call }: Request<NewUser>): Promise<{ user: UserCard; position: string }> {
     const { ledger } = this.context;
-    const { id, password, username, email, role } = data;
+    const { id, password, username, email, role, maxConcurrentRuns: most = null } = data;
     const meta = metaOf(call, id);
     const hash = await hashPassword(password);
     const registered = { number: await ledger.number('user'), username, email, role };
-    const row = { id, ...registered, hash, createdAt: meta.now };
-    const register = { type: 'RegisterUser' as const, meta, data: registered };
-    const { position } = await refusing(() =>
-      handle(ledger, user, id, register, { creating: true, alongside: () => ({ account_add: [row] }) }),
-    );
+    const row = { id, ...registered, hash, most, createdAt: meta.now };
+    const register = { type: 'RegisterUser' as const, meta, data: { ...registered, maxConcurrentRuns: most } };
+    const alongside = () => ({ account_add: [row], ...limitRow(id, most) });
+    const { position } = await refusing(() => handle(ledger, user, id, register, { creating: true, alongside }));
     return { user: await this.card(id), position };
   }
 
   /** Sessions end with a deactivation and with a new password; the last active admin stays one. */
   @Answers(subjects.changeUser)
   async change({ data, meta: call }: Request<UserChange>): Promise<{ user: UserCard; position: string }> {
-    const { id, role, active, password } = data;
+    const { id, password, ...change } = data;
     if (!isId(id)) throw noSuchUser();
     const hash = password === undefined ? undefined : await hashPassword(password);
-    const row = { id, role, active, hash };
-    const change = {
-      ...(role === undefined ? {} : { role }),
-      ...(active === undefined ? {} : { active }),
-      password: hash !== undefined,
+    const { role, active, maxConcurrentRuns: most } = change;
+    const row = { id, role, active, hash, limited: most !== undefined, most };
+    const command = {
+      ...{ type: 'ChangeUser' as const, meta: metaOf(call) },
+      data: { ...change, password: hash !== undefined },
     };
-    const command = { type: 'ChangeUser' as const, meta: metaOf(call), data: change };
-    const { position } = await refusing(() =>
-      handle(this.context.ledger, user, id, command, { alongside: () => ({ account_change: [row] }) }),
-    );
+    const alongside = () => ({ account_change: [row], ...limitRow(id, most) });
+    const { position } = await refusing(() => handle(this.context.ledger, user, id, command, { alongside }));
     if (hash) await forgetFirstPassword(id, this.context.config.dataDir);
     return { user: await this.card(id), position };
   }
@@ -80,6 +62,10 @@ export class UserController {
     return cardOf(account);
   }
 }
+
+/** What the claim holds him to, from the same commit on. */
+const limitRow = (owner: string, most: number | null | undefined): Alongside =>
+  most === undefined ? {} : { limit_set: [{ owner, most }] };
 
 const noSuchUser = () => new Refusal('not-found', 'USER_NOT_FOUND', 'No such user');
 

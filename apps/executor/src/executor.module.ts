@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
+import { BatchController } from './batch.controller.js';
 import { Executor } from './executor.js';
+import { LimitController } from './limit.controller.js';
 import { RunController } from './run.controller.js';
 
-@Module({ controllers: [RunController], providers: [Executor] })
+@Module({ controllers: [RunController, BatchController, LimitController], providers: [Executor] })
 export class ExecutorModule {}

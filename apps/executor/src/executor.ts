@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells, type Flushed } from '#bus';
-import { newId, type Meta, type RunEvent, type SealedSecret } from '#domain';
+import { newId, type Holder, type Meta, type RunEvent, type SealedSecret } from '#domain';
 import { type Handled } from '#ledger';
 import { admit, isAtOnce, Rescuer, type Born } from '#admission';
 import { Context } from '#service';
@@ -85,14 +85,17 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   /** Queues a run, or carries it out with its birth when there is nothing to do in it. */
   async request(id: string, born: Born, meta: Meta, secrets: SealedSecret[] = []): Promise<Handled<RunEvent>> {
     const { ledger } = this.context;
-    if (isAtOnce(born)) {
-      const [{ executor, server }, epoch] = [this.lease, String(await ledger.number('epoch'))];
-      return admit(ledger, id, born, meta, { atOnce: { executor, server, epoch } });
-    }
+    if (isAtOnce(born)) return admit(ledger, id, born, meta, { atOnce: await this.holder() });
     const done = admit(ledger, id, born, meta, { secrets });
     // A claim ordered in the turn of a run's birth goes out in the same flush.
     this.claimer.poke();
     return done;
+  }
+
+  /** Who holds a run that is over with its birth. */
+  async holder(): Promise<Holder> {
+    const [{ executor, server }, epoch] = [this.lease, String(await this.context.ledger.number('epoch'))];
+    return { executor, server, epoch };
   }
 
   /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */

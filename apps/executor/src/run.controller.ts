@@ -3,6 +3,7 @@ import { Answers, subjects, type Committed, type OnOne, type Request, type Reque
 import { type ForceComplete, type RunEvent } from '#domain';
 import { report } from '#admission';
 import { committed, Context, metaOf } from '#service';
+import { join } from './batch.controller.js';
 import { erase } from './eraser.js';
 import { Executor } from './executor.js';
 import { readOutput, type OutputQuestion } from './output-store.js';
@@ -17,10 +18,11 @@ export class RunController {
   @Answers(subjects.requestRun)
   async request({ data, meta: call }: Request<RequestRun>): Promise<Committed<RunEvent>> {
     const { ledger, log } = this.context;
-    const { id, secrets, ...asked } = data;
+    const { id, secrets, batch: joins, ...asked } = data;
     const meta = metaOf(call, id);
+    if (joins) await join(ledger, joins, id, meta);
     const number = await ledger.number('run');
-    const born = { ...asked, number, owner: meta.actor, batch: null };
+    const born = { ...asked, number, owner: meta.actor, batch: joins?.id ?? null };
     const handled = await this.executor.request(id, born, meta, secrets);
     log.debug({ run: id, position: handled.position }, 'run requested');
     return committed(handled);

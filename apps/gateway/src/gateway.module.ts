@@ -10,8 +10,11 @@ import { Live } from './live.js';
 import { LoginLimiter } from './login-limiter.js';
 import { SessionCache } from './session-cache.js';
 import { JobsAccessController } from './surfaces/jobs/access.controller.js';
+import { JobsBatchController } from './surfaces/jobs/batches.controller.js';
 import { JobsController } from './surfaces/jobs/jobs.controller.js';
+import { JobsLimitController } from './surfaces/jobs/limits.controller.js';
 import { JobsUsersController } from './surfaces/jobs/users.controller.js';
+import { NativeBatchController } from './surfaces/native/batches.controller.js';
 import { NativeLedgerController } from './surfaces/native/ledger.controller.js';
 import { NativeProcessController } from './surfaces/native/processes.controller.js';
 import { NativeRunController } from './surfaces/native/runs.controller.js';
@@ -27,9 +30,12 @@ import { TokenCheck } from './token-check.js';
     ViewerController,
     NativeProcessController,
     NativeRunController,
+    NativeBatchController,
     NativeLedgerController,
     JobsAccessController,
     JobsController,
+    JobsBatchController,
+    JobsLimitController,
     JobsUsersController,
   ],
   providers: [

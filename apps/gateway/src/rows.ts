@@ -1,6 +1,6 @@
 import { type FastifyRequest } from 'fastify';
-import { subjects, type Committed, type ProcessListed } from '#bus';
-import { foldRun, may, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
+import { subjects, type BatchCard, type Committed, type ProcessListed } from '#bus';
+import { foldRun, may, noSuchBatch, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
 import { maySee, sessionOf, type Caller } from './caller.js';
 
 /** A run as its own events tell it, for an answer that need not wait for the view. */
@@ -27,6 +27,19 @@ export async function findProcess(
   const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
   if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
   return row;
+}
+
+/** `owner`: whose batches may be seen; everybody's when it is empty. */
+export async function findBatch(
+  caller: Caller,
+  request: FastifyRequest,
+  id: string,
+  { owner }: { owner?: string },
+  after?: string,
+): Promise<BatchCard> {
+  const card = await caller.see(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
+  if (!card || (owner !== undefined && card.owner !== owner)) throw noSuchBatch();
+  return card;
 }
 
 /** Commands run with the executor's rights on its machine: not for everybody who may run a load. */

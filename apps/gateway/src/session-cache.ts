@@ -10,6 +10,7 @@ const ending = new Set([
   'UserReactivated',
   'UserRoleAssigned',
   'UserPasswordReplaced',
+  'UserLimitChanged',
 ]);
 
 /** Whether a flush with events of these types may have ended sessions, or changed what they may. */

@@ -1,8 +1,9 @@
 import { Module } from '@nestjs/common';
+import { BatchQueries } from './queries/batches.js';
 import { EventQueries } from './queries/events.js';
 import { ProcessQueries } from './queries/processes.js';
 import { RunQueries } from './queries/runs.js';
 import { Views } from './views.service.js';
 
-@Module({ controllers: [RunQueries, ProcessQueries, EventQueries], providers: [Views] })
+@Module({ controllers: [RunQueries, BatchQueries, ProcessQueries, EventQueries], providers: [Views] })
 export class HistoryModule {}

@@ -45,12 +45,21 @@ export function secretRows(holder: string, action: Action, fresh: readonly Seale
   return rows.length > 0 ? { secret_add: rows } : {};
 }
 
-/** The queue row of a run that has just been requested; `notBefore`: who names an instant that is past does not overtake for it. */
-function queued(runId: string, birth: Birth, meta: Meta, secrets: readonly SealedSecret[], notBefore = ''): Alongside {
-  const { action, process, scheduledFor, owner, priority, policies } = birth;
+/** `notBefore`: who names an instant that is past does not overtake for it. `place`: its number among those born together. */
+interface Queueing {
+  secrets?: readonly SealedSecret[];
+  notBefore?: string;
+  place?: number;
+}
+
+/** The queue row of a run that has just been requested. */
+function queued(runId: string, birth: Birth, meta: Meta, { secrets, notBefore = '', place }: Queueing): Alongside {
+  const { action, process, scheduledFor, owner, priority, policies, batch } = birth;
   const row = {
     run: runId,
     process: process?.id ?? null,
+    batch,
+    place,
     owner,
     queue: policies.queue,
     priority,
@@ -87,16 +96,23 @@ export function admit(
     {
       creating: true,
       alongside: ([event]) =>
-        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, secrets, meta.now) : {},
+        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, { secrets, notBefore: meta.now }) : {},
     },
   );
 }
 
 /** A run's birth as one append, for whoever makes many or ties conditions to them: the clock, a batch, a workflow. */
-export function birth(runId: string, born: Born, meta: Meta, secrets: readonly SealedSecret[] = []): Append {
-  const data: Birth = { ...born, priority: priorityOf(born), requestedAt: meta.now };
-  const event: RunEvent = { type: 'RunRequested', data };
-  return { stream: `run-${runId}`, expected: 0, events: [event], meta, alongside: queued(runId, data, meta, secrets) };
+export function birth(
+  runId: string,
+  born: Born,
+  meta: Meta,
+  { atOnce, ...queueing }: Queueing & { atOnce?: Holder } = {},
+): Append {
+  const data = { ...born, priority: priorityOf(born), ...(atOnce ? { atOnce } : {}) };
+  const events = run.decide(run.initial, { type: 'RequestRun', meta, data });
+  const requested = { ...born, priority: data.priority, requestedAt: meta.now };
+  const alongside = atOnce ? {} : queued(runId, requested, meta, queueing);
+  return { stream: `run-${runId}`, expected: 0, events, meta, alongside };
 }
 
 /** Unless it says otherwise a scheduled fire gives way to a run that has not ended; a run asked for by hand always runs. */

@@ -21,13 +21,17 @@ export {
   type SubjectSettings,
 } from './subject.js';
 export {
+  type BatchCard,
   bells,
   type Committed,
+  type CreateBatch,
   type EventFilter,
   type EventMessage,
   type Flushed,
   type LiveOutput,
+  type NewUser,
   type OnOne,
+  type OnRuns,
   type OutputChunk,
   type RungOutput,
   type Page,
@@ -41,4 +45,5 @@ export {
   type SignedIn,
   subjects,
   type UserCard,
+  type UserChange,
 } from './subjects.js';

@@ -1,5 +1,7 @@
 import {
   type Action,
+  type BatchEvent,
+  type ForcedStatus,
   type Policies,
   type ProcessChange,
   type ProcessEvent,
@@ -56,8 +58,52 @@ export interface RequestRun {
   /** Set for a retry: the run that is tried again, and its process. */
   retryOf: string | null;
   process: RunRow['process'];
+  /** A batch that it joins. */
+  batch?: OnOne;
   /** Those that the action refers to and that are not stored yet. */
   secrets?: SealedSecret[];
+}
+
+/** All of them, in this order, or none. */
+export interface CreateBatch {
+  id: string;
+  name: string;
+  description: string | null;
+  runs: Omit<RequestRun, 'id' | 'batch'>[];
+}
+
+/** A batch as lists have it; `counts` are its runs by status. */
+export interface BatchCard {
+  id: string;
+  name: string;
+  description: string | null;
+  owner: string;
+  createdAt: string;
+  counts: Record<RunStatus, number>;
+}
+
+/** `count`: how many runs it made a difference to. */
+export interface OnRuns {
+  position: string;
+  count: number;
+}
+
+export interface NewUser {
+  id: string;
+  username: string;
+  email: string;
+  role: Role;
+  password: string;
+  maxConcurrentRuns?: number | null;
+}
+
+/** What is left out stays; a limit of null gives the common one back. */
+export interface UserChange {
+  id: string;
+  role?: Role;
+  active?: boolean;
+  password?: string;
+  maxConcurrentRuns?: number | null;
 }
 
 export interface UserCard {
@@ -68,6 +114,8 @@ export interface UserCard {
   role: Role;
   createdAt: string;
   active: boolean;
+  /** How many of his runs may go at once; null: as many as anybody's. */
+  maxConcurrentRuns: number | null;
 }
 
 export interface SignedIn {
@@ -110,6 +158,8 @@ export interface RunFilter extends Paged {
   batch?: string;
   from?: string;
   to?: string;
+  /** In the order of their birth; newest first when left out. */
+  oldestFirst?: boolean;
   /** Only runs that have started, in the order of their start. */
   started?: boolean;
 }
@@ -166,6 +216,23 @@ export const subjects = {
     ['gateway', 'history'],
     { timeoutMs: 30_000 },
   ),
+  createBatch: command<CreateBatch, Committed<BatchEvent>>('cmd.batch.CreateBatch', 'executor', fromGateway, {
+    timeoutMs: 60_000,
+  }),
+  cancelBatch: command<OnOne & { reason: string | null }, OnRuns>('cmd.batch.CancelBatch', 'executor', fromGateway, {
+    timeoutMs: 60_000,
+  }),
+  forceCompleteBatch: command<OnOne & { status: ForcedStatus }, OnRuns>(
+    'cmd.batch.ForceCompleteBatch',
+    'executor',
+    fromGateway,
+    { timeoutMs: 60_000 },
+  ),
+  deleteBatch: command<OnOne, OnRuns>('cmd.batch.DeleteBatch', 'executor', fromGateway, { timeoutMs: 120_000 }),
+  setDefaultLimit: command<{ most: number }, { position: string }>('cmd.limit.SetDefaultLimit', 'executor', fromGateway),
+  getDefaultLimit: query<Record<string, never>, number>('qry.limit.default', 'executor', fromGateway),
+  /** Why a run that is queued has not started, in words; null when it is not in the queue. */
+  explainWait: query<{ run: string }, string | null>('qry.run.wait', 'executor', fromGateway),
   readOutput: query<
     {
       run: string;
@@ -206,14 +273,8 @@ export const subjects = {
     'auth',
     fromGateway,
   ),
-  createUser: command<
-    { id: string; username: string; email: string; role: Role; password: string },
-    { user: UserCard; position: string }
-  >('cmd.user.CreateUser', 'auth', fromGateway),
-  changeUser: command<
-    { id: string; role?: Role; active?: boolean; password?: string },
-    { user: UserCard; position: string }
-  >('cmd.user.ChangeUser', 'auth', fromGateway),
+  createUser: command<NewUser, { user: UserCard; position: string }>('cmd.user.CreateUser', 'auth', fromGateway),
+  changeUser: command<UserChange, { user: UserCard; position: string }>('cmd.user.ChangeUser', 'auth', fromGateway),
   listUsers: query<Record<string, never>, UserCard[]>('qry.users.list', 'auth', fromGateway),
   getUser: query<{ id: string }, UserCard | null>('qry.users.get', 'auth', fromGateway),
   verifySession: query<{ session: string; user: string }, Session | null>('qry.session.verify', 'auth', fromGateway),
@@ -231,6 +292,9 @@ export const subjects = {
     'history',
     fromGateway,
   ),
+  listBatches: query<Paged & { owner?: string }, Seen<Page<BatchCard>>>('qry.batches.list', 'history', fromGateway),
+  countBatches: query<{ owner?: string; after?: string }, Seen<number>>('qry.batches.count', 'history', fromGateway),
+  getBatch: query<{ id: string; after?: string }, Seen<BatchCard | null>>('qry.batches.get', 'history', fromGateway),
   listProcesses: query<ProcessFilter, Seen<Page<ProcessListed>>>('qry.processes.list', 'history', fromGateway),
   getProcess: query<{ id?: string; number?: number; after?: string }, Seen<ProcessListed | null>>(
     'qry.processes.get',

@@ -25,6 +25,7 @@ export {
   defaultQueue,
   jitterOf,
   policies,
+  queueName,
   retryDelayAfter,
   timeoutOf,
 } from './policies.js';
@@ -47,11 +48,15 @@ export {
   type RunRequested,
   type ForcedStatus,
 } from './run/run.events.js';
+export { type Batch, type BatchCommand, batch, batchRunId, noSuchBatch, runsOfBatch } from './batch/batch.js';
+export { type BatchCreated, type BatchEvent } from './batch/batch.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
 export { type ProcessChange, type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
 export { trigger } from './process/trigger.js';
+export { type Limit, type LimitCommand, limit } from './limit/limit.js';
+export { type LimitEvent } from './limit/limit.events.js';
 export { type User, type UserCommand, user } from './user/user.js';
 export { type UserEvent } from './user/user.events.js';
 export { type Right, type Role, may, rights, rightsOf, roles } from './user/role.js';

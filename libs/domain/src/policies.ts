@@ -7,6 +7,8 @@ const day = 86_400_000;
 export const overlaps = ['allow', 'skip', 'queue', 'cancel-previous'] as const;
 export type Overlap = (typeof overlaps)[number];
 
+export const queueName = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, _ . and -, 64 at most');
+
 /** How a run is treated. Durations are text (`90s`); what is left out has the default named here. */
 export const policies = z.strictObject({
   /** Default: none. */
@@ -32,10 +34,7 @@ export const policies = z.strictObject({
   /** 0 to 10, higher first. Default 5. */
   priority: z.int().min(0).max(10).optional(),
   /** Which executors may take it: those that serve this name. Default `default`. */
-  queue: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/, 'letters, digits, _ . and - only, 64 at most')
-    .optional(),
+  queue: queueName.optional(),
 });
 export type Policies = z.infer<typeof policies>;
 

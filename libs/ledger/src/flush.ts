@@ -39,7 +39,8 @@ const triesOfDeadlock = 3;
  * parsed while the first holds the lock; never with a stream of the first, so a stream's appends keep their order.
  */
 export class Flusher {
-  private waiting: Entry[] = [];
+  /** What goes out together or not at all: mostly one entry. */
+  private waiting: Entry[][] = [];
   private readonly flying = new Set<string>();
   private flights = 0;
   private starting = false;
@@ -52,12 +53,17 @@ export class Flusher {
   ) {}
 
   append(append: Append): Promise<Settled> {
-    return this.enter(append, append.alongside ?? {});
+    return this.enter([write(append, append.alongside ?? {})])[0]!;
+  }
+
+  /** All in one commit, or none when the store fails; each of another stream. */
+  appendAll(appends: readonly Append[]): Promise<Settled[]> {
+    return Promise.all(this.enter(appends.map((append) => write(append, append.alongside ?? {}))));
   }
 
   /** Calls hooks under the ledger's lock with no append of the caller's own (the claim, a renewed watermark). */
   call(alongside: Alongside): Promise<Settled> {
-    return this.enter(null, alongside);
+    return this.enter([write(null, alongside)])[0]!;
   }
 
   /** Resolves when nothing waits and nothing is in flight. */
@@ -66,11 +72,14 @@ export class Flusher {
     return new Promise((resolve) => this.idlers.push(resolve));
   }
 
-  private enter(append: Append | null, alongside: Alongside): Promise<Settled> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ ...write(append, alongside), resolve, reject });
-      if (this.flights === 0 || this.waiting.length >= worthTwo) this.start();
-    });
+  private enter(together: Written[]): Promise<Settled>[] {
+    const unit: Entry[] = [];
+    const answers = together.map(
+      (written) => new Promise<Settled>((resolve, reject) => unit.push({ ...written, resolve, reject })),
+    );
+    this.waiting.push(unit);
+    if (this.flights === 0 || this.waiting.length >= worthTwo) this.start();
+    return answers;
   }
 
   /** Leaves the current turn first, so that everything ordered in it shares the flush. */
@@ -93,47 +102,56 @@ export class Flusher {
     return this.flights === 0 && length >= 2 * worthTwo ? Math.ceil(length / 2) : length;
   }
 
-  private async fly(entries: Entry[]): Promise<void> {
+  private async fly(units: Entry[][]): Promise<void> {
     this.flights++;
     try {
-      await this.attempt(entries);
+      await this.attempt(units);
     } finally {
       this.flights--;
-      for (const { append } of entries) if (append) this.flying.delete(append.stream);
+      for (const unit of units) for (const { append } of unit) if (append) this.flying.delete(append.stream);
       if (this.waiting.length > 0) this.start();
       else if (this.flights === 0) this.idlers.splice(0).forEach((resolve) => resolve());
     }
   }
 
-  private take(most: number): Entry[] {
-    const taken: Entry[] = [];
-    const left: Entry[] = [];
-    let size = 0;
-    for (const entry of this.waiting) {
-      const stream = entry.append?.stream;
-      const needs = entry.append?.requires ?? [];
-      const free =
-        (stream === undefined || !this.flying.has(stream)) && !needs.some((need) => this.flying.has(need.stream));
-      const fits = free && taken.length < Math.min(most, mostAppends) && size < mostCharacters;
-      (fits ? taken : left).push(entry);
+  private take(most: number): Entry[][] {
+    const taken: Entry[][] = [];
+    const left: Entry[][] = [];
+    let [count, size] = [0, 0];
+    for (const unit of this.waiting) {
+      const fits =
+        taken.length < most &&
+        count < mostAppends &&
+        size < mostCharacters &&
+        unit.every((entry) => this.isFree(entry));
+      (fits ? taken : left).push(unit);
       if (!fits) continue;
-      if (stream !== undefined) this.flying.add(stream);
-      size += entry.size;
+      for (const { append, size: more } of unit) {
+        if (append) this.flying.add(append.stream);
+        size += more;
+      }
+      count += unit.length;
     }
     this.waiting = left;
     return taken;
   }
 
-  /** A call that raises is halved until the entry that made it raise stands alone. */
-  private async attempt(entries: Entry[]): Promise<void> {
+  private isFree({ append }: Entry): boolean {
+    if (!append) return true;
+    return !this.flying.has(append.stream) && !append.requires?.some(({ stream }) => this.flying.has(stream));
+  }
+
+  /** A call that raises is halved until the unit that made it raise stands alone. */
+  private async attempt(units: Entry[][]): Promise<void> {
+    const entries = units.flat();
     let answer: Answer;
     try {
       answer = await this.send(entries);
     } catch (error) {
-      if (entries.length === 1 || !isFaultOfData(error)) return entries.forEach((entry) => entry.reject(error));
-      const half = entries.length >> 1;
-      await this.attempt(entries.slice(0, half));
-      return this.attempt(entries.slice(half));
+      if (units.length === 1 || !isFaultOfData(error)) return entries.forEach((entry) => entry.reject(error));
+      const half = units.length >> 1;
+      await this.attempt(units.slice(0, half));
+      return this.attempt(units.slice(half));
     }
     this.settle(entries, answer);
   }

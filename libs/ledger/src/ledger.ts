@@ -55,6 +55,12 @@ export class Ledger {
     return { verdict: verdict!, hooks };
   }
 
+  /** In one commit, in the given order, each to a stream of its own; the verdicts in the same order. */
+  async appendAll(appends: readonly Append[]): Promise<Verdict[]> {
+    const settled = await withStore(() => this.flusher.appendAll(appends));
+    return settled.map(({ verdict }) => verdict!);
+  }
+
   /** Calls registered functions under the lock, in the next flush; answers what each said. */
   async call(alongside: Alongside): Promise<Record<string, unknown>> {
     return (await withStore(() => this.flusher.call(alongside))).hooks;

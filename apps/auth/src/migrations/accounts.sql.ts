@@ -8,6 +8,8 @@ create table account (
   role text not null,
   active boolean not null default true,
   password_hash text not null,
+  -- Null: as many as anybody's. The executors' own row of it is set in the same commit.
+  max_concurrent_runs integer,
   created_at timestamptz not null
 );
 
@@ -34,9 +36,10 @@ create table signing_key (
 );
 
 create function account_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  insert into account (id, number, username, email, role, password_hash, created_at)
-  select r.id, r.number, r.username, r.email, r.role, r.hash, r."createdAt"
-  from json_to_recordset(rows) as r(n integer, id uuid, number integer, username text, email text, role text, hash text, "createdAt" timestamptz)
+  insert into account (id, number, username, email, role, password_hash, max_concurrent_runs, created_at)
+  select r.id, r.number, r.username, r.email, r.role, r.hash, r.most, r."createdAt"
+  from json_to_recordset(rows) as r(n integer, id uuid, number integer, username text, email text, role text, hash text, most integer,
+    "createdAt" timestamptz)
   where r.n <> all (refused);
   insert into user_handle (handle, user_id)
   select distinct lower(h.handle), r.id
@@ -45,13 +48,14 @@ create function account_add(rows json, refused integer[], at timestamptz) return
   select null::json;
 $$;
 
--- rows: [{id, role, active, hash, keep}], null for what stays. A new password and a deactivation end every session but the kept one.
+-- rows: [{id, role, active, hash, limited, most, keep}], null for what stays; limited: most is the new limit, or null for none. A new password and a deactivation end every session but the kept one.
 -- Somebody has to be left who may manage users: under the ledger's lock, so that two admins cannot deactivate each other.
 create function account_change(rows json, refused integer[], at timestamptz) returns json language plpgsql as $$
 begin
   update account a set role = coalesce(r.role, a.role), active = coalesce(r.active, a.active),
-    password_hash = coalesce(r.hash, a.password_hash)
-  from json_to_recordset(rows) as r(n integer, id uuid, role text, active boolean, hash text)
+    password_hash = coalesce(r.hash, a.password_hash),
+    max_concurrent_runs = case when r.limited then r.most else a.max_concurrent_runs end
+  from json_to_recordset(rows) as r(n integer, id uuid, role text, active boolean, hash text, limited boolean, most integer)
   where a.id = r.id and r.n <> all (refused);
   update session s set ended_at = at
   from json_to_recordset(rows) as r(n integer, id uuid, active boolean, hash text, keep uuid)

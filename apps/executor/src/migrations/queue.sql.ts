@@ -21,6 +21,7 @@ insert into run_limit values ('', 100);
 create table queue (
   run_id uuid primary key,
   process_id uuid,
+  batch uuid,
   owner text not null,
   queue text not null default 'default',
   priority smallint not null,
@@ -45,6 +46,7 @@ create index queue_line on queue (weight, queue, owner, rank, run_id) where not 
 create index queue_deferred on queue (ready_at) where deferred;
 create index queue_running on queue (executor) where running;
 create index queue_process on queue (process_id) where attempt > 0 and process_id is not null;
+create index queue_batch on queue (batch) where batch is not null;
 create index queue_superseding on queue (process_id) where not running and overlap = 'cancel-previous';
 
 create function queue_rank(ready_at timestamptz, priority integer) returns timestamptz language sql stable as $$
@@ -52,10 +54,10 @@ create function queue_rank(ready_at timestamptz, priority integer) returns times
 $$;
 
 create function queue_add(rows json, refused integer[], at timestamptz) returns json language sql as $$
-  insert into queue (run_id, process_id, owner, queue, priority, ready_at, rank, deferred, overlap, weight, correlation, work)
-  select r.run, r.process, r.owner, coalesce(r.queue, 'default'), r.priority, coalesce(r."readyAt", at),
-    queue_rank(coalesce(r."readyAt", at), r.priority), coalesce(r."readyAt" > at, false), r.overlap, r.weight, r.correlation, r.work
-  from json_to_recordset(rows) as r(n integer, run uuid, process uuid, owner text, queue text, priority smallint,
+  insert into queue (run_id, process_id, batch, owner, queue, priority, ready_at, rank, deferred, overlap, weight, correlation, work)
+  select r.run, r.process, r.batch, r.owner, coalesce(r.queue, 'default'), r.priority, coalesce(r."readyAt", at),
+    queue_rank(coalesce(r."readyAt", at), r.priority) + coalesce(r.place, 0) * interval '1 microsecond', coalesce(r."readyAt" > at, false), r.overlap, r.weight, r.correlation, r.work
+  from json_to_recordset(rows) as r(n integer, run uuid, process uuid, batch uuid, place integer, owner text, queue text, priority smallint,
     "readyAt" timestamptz, overlap text, weight smallint, correlation text, work json)
   where r.n <> all (refused);
   select null::json;

@@ -21,6 +21,25 @@ create index run_view_status on run_view (status, born desc);
 create index run_view_process on run_view (process_id, born desc) where process_id is not null;
 create index run_view_started on run_view (process_number, started_at desc, number desc) where started_at is not null and process_number is not null;
 
+create index run_view_batch on run_view (batch, born) where batch is not null;
+
+create table batch_view (
+  id uuid primary key,
+  born bigint not null,
+  -- The position of the last of the runs that were born with it: the view shows a batch when it has passed that.
+  complete bigint not null,
+  owner text not null,
+  row json not null
+);
+create unique index batch_view_born on batch_view (born desc);
+
+create table batch_count (
+  batch text not null,
+  status text not null,
+  runs bigint not null,
+  primary key (batch, status)
+);
+
 create table run_count (
   owner text not null,
   status text not null,

@@ -1,37 +1,50 @@
 import { foldRun, type RunEvent, type RunRow } from '#domain';
 import { type Projection, type FoldedEvent, type Target } from '#ledger';
+import { foldBatches } from './batches.js';
+import { count } from './counts.js';
 
 interface Folded {
   born: string;
   /** Null once it was purged. */
   row: RunRow | null;
   /** What the view counted it as before this batch. */
-  before: { owner: string; status: string } | null;
+  before: { owner: string; batch: string | null; status: string } | null;
 }
 
 type Shown = Folded & { row: RunRow };
 
-/** `run_view` and `run_count`: a batch is folded in memory first, then written with one statement a table. */
+/**
+ * Runs, batches, and how many there are of what: events are folded in memory first, then written with one statement a table.
+ * In one view, so that the counts of a batch are right whenever they are read.
+ */
 export const runView: Projection = {
   name: 'run_view',
-  tables: ['run_view', 'run_count'],
-  categories: ['run'],
-  async apply(target, events) {
-    const folded = await existing(target, events);
-    for (const event of events) {
-      const id = event.stream.slice('run-'.length);
-      const known = folded.get(id);
-      const row = foldRun(known?.row ?? null, id, event as unknown as RunEvent);
-      if (known) known.row = row;
-      else if (row) folded.set(id, { born: event.position, row, before: null });
-    }
-    const all = [...folded.values()];
-    if (all.length === 0) return;
-    await write(target, all);
-    await drop(target, folded);
-    await count(target, all);
+  tables: ['run_view', 'run_count', 'batch_view', 'batch_count'],
+  categories: ['run', 'batch'],
+  async apply(target, all) {
+    const events = all.filter(({ stream }) => stream.startsWith('run-'));
+    if (events.length < all.length) await foldBatches(target, all);
+    if (events.length > 0) await foldRuns(target, events);
   },
 };
+
+async function foldRuns(target: Target, events: FoldedEvent[]): Promise<void> {
+  const folded = await existing(target, events);
+  for (const event of events) {
+    const id = event.stream.slice('run-'.length);
+    const known = folded.get(id);
+    const row = foldRun(known?.row ?? null, id, event as unknown as RunEvent);
+    if (known) known.row = row;
+    else if (row) folded.set(id, { born: event.position, row, before: null });
+  }
+  const all = [...folded.values()];
+  if (all.length === 0) return;
+  await write(target, all);
+  await drop(target, folded);
+  const rows = all.map(({ row, before }) => ({ before, after: row }));
+  await count(target, 'run_count', 'owner', rows);
+  await count(target, 'batch_count', 'batch', rows);
+}
 
 /** Rows of runs that were born before this batch. */
 async function existing({ client, table }: Target, events: FoldedEvent[]): Promise<Map<string, Folded>> {
@@ -41,7 +54,7 @@ async function existing({ client, table }: Target, events: FoldedEvent[]): Promi
   const text = `select id, born, row from ${table('run_view')} where id = any($1::uuid[])`;
   const { rows } = await client.query<{ id: string; born: string; row: RunRow }>(text, [[...ids]]);
   return new Map(
-    rows.map(({ id, born, row }) => [id, { born, row, before: { owner: row.owner, status: row.status } }]),
+    rows.map(({ id, born, row }) => [id, { born, row, before: { owner: row.owner, batch: row.batch, status: row.status } }]),
   );
 }
 
@@ -106,27 +119,3 @@ async function update({ client, table }: Target, all: Shown[]): Promise<void> {
 /** JSON has no raw line feed: lines cost the server less than the escapes of an array or a document. */
 const lines = (all: Shown[]) => all.map(({ row }) => JSON.stringify(row)).join('\n');
 
-/** Adds the differences; a count of zero leaves, so that a rebuild that visits other states comes to the same rows. */
-async function count({ client, table }: Target, all: Folded[]): Promise<void> {
-  const changes = new Map<string, { owner: string; status: string; runs: number }>();
-  const add = (owner: string, status: string, runs: number) => {
-    const key = `${owner}\n${status}`;
-    const change = changes.get(key) ?? { owner, status, runs: 0 };
-    change.runs += runs;
-    changes.set(key, change);
-  };
-  for (const { row, before } of all) {
-    if (before) add(before.owner, before.status, -1);
-    if (row) add(row.owner, row.status, 1);
-  }
-  const changed = [...changes.values()].filter(({ runs }) => runs !== 0);
-  if (changed.length === 0) return;
-  const name = table('run_count');
-  const { rows } = await client.query<{ runs: string }>(
-    `insert into ${name} (owner, status, runs)
-    select owner, status, runs from json_to_recordset($1) as r(owner text, status text, runs bigint)
-    on conflict (owner, status) do update set runs = ${name}.runs + excluded.runs returning runs`,
-    [JSON.stringify(changed)],
-  );
-  if (rows.some(({ runs }) => Number(runs) === 0)) await client.query(`delete from ${name} where runs = 0`);
-}

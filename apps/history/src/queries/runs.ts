@@ -54,11 +54,12 @@ export class RunQueries {
     return counts;
   }
 
-  /** Newest first, by the position of the first event. */
+  /** By the position of the first event, newest first unless asked otherwise. */
   private async byBirth(filter: RunFilter): Promise<Page<RunRow>> {
     const where: Where[] = this.conditions(filter);
-    if (filter.cursor) where.push({ born: { $lt: numeral(filter.cursor) } });
-    const rows = await this.find({ $and: where }, { born: 'desc' }, filter.limit);
+    const { cursor, oldestFirst = false } = filter;
+    if (cursor) where.push({ born: { [oldestFirst ? '$gt' : '$lt']: numeral(cursor) } });
+    const rows = await this.find({ $and: where }, { born: oldestFirst ? 'asc' : 'desc' }, filter.limit);
     return { items: rows.map(({ row }) => row), next: rows.length === filter.limit ? rows.at(-1)!.born : null };
   }
 

@@ -7,5 +7,6 @@ export type UserEvent =
     }
   | { type: 'UserRoleAssigned'; data: { role: Role; by: string; at: string } }
   | { type: 'UserPasswordReplaced'; data: { by: string; at: string } }
+  | { type: 'UserLimitChanged'; data: { maxConcurrentRuns: number | null; by: string; at: string } }
   | { type: 'UserDeactivated'; data: { by: string; at: string } }
   | { type: 'UserReactivated'; data: { by: string; at: string } };

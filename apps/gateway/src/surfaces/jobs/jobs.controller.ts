@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { Readable } from 'node:stream';
 import { Controller, Req, StreamableFile } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
@@ -12,6 +11,7 @@ import { everything, jsonArray } from '../../paging.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
 import { rowOf } from '../../rows.js';
+import { orderOf } from './jobs.orders.js';
 import {
   commandOf,
   counts,
@@ -25,7 +25,6 @@ import {
   statsQuery,
   statusesOf,
   statusWords,
-  titleOf,
   verdicts,
   workingDirOf,
 } from './jobs.shapes.js';
@@ -54,17 +53,12 @@ export class JobsController {
   })
   async submit(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
     const body = bodyOf(jobBody, request);
-    if (body.batch_id) throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
-    const cwd = body.working_dir ?? undefined;
-    this.checkDirectory(cwd);
-    const { command, env, payload = null, priority, scheduled_at: scheduledFor = null } = body;
-    const action = { kind: 'command' as const, command, ...(cwd ? { cwd } : {}), ...(env ? { env } : {}) };
+    const { batch_id: batch, ...job } = body;
+    if (batch) await this.checkBatch(request, batch);
     const order = {
       id: idFor(request, 'run'),
-      name: body.name ?? titleOf(command),
-      ...this.caller.seal(action),
-      policies: { priority },
-      ...{ payload, parameters: null, scheduledFor, retryOf: null, process: null },
+      ...orderOf(job, this.caller, this.context.config.RUNLEDGER_ALLOWED_ROOTS),
+      ...(batch ? { batch: this.one(request, batch) } : {}),
     };
     return jobShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
   }
@@ -245,12 +239,12 @@ export class JobsController {
     return total;
   }
 
-  private checkDirectory(dir: string | undefined): void {
-    const roots = this.context.config.RUNLEDGER_ALLOWED_ROOTS;
-    if (dir === undefined || roots.length === 0) return;
-    // A relative one would mean the folder that this process happens to stand in.
-    const real = path.isAbsolute(dir) ? path.resolve(dir) : null;
-    if (real && roots.some((root) => real === root || real.startsWith(`${root.replace(/\/$/, '')}/`))) return;
-    throw new Refusal('rejected', 'OUTSIDE_ROOTS', 'Working directory outside allowed paths');
+  /** A hidden batch is as unknown as one that never was. */
+  private async checkBatch(request: FastifyRequest, id: string): Promise<void> {
+    const { owner } = this.mine(request);
+    const card = await this.caller.see(request, subjects.getBatch, { id });
+    if (!card || (owner !== undefined && card.owner !== owner)) {
+      throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
+    }
   }
 }

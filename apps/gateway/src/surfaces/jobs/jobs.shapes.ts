@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import {
+  defaultQueue,
   environment,
   isSecret,
+  queueName,
   runStatuses,
   text,
   type Action,
@@ -45,7 +47,7 @@ export const jobBody = z.object({
   env: environment.nullable().optional(),
   payload: z.record(z.string(), z.unknown()).nullable().optional(),
   priority: z.int().min(0).max(10).default(5),
-  queue: z.literal('default', 'no executor serves another queue than default').default('default'),
+  queue: queueName.default(defaultQueue),
   scheduled_at: instant.nullable().optional(),
   batch_id: z.uuid().nullable().optional(),
 });
@@ -129,7 +131,7 @@ export const workingDirOf = (action: Action): string | null =>
   action.kind === 'command' ? (action.cwd ?? null) : null;
 
 export function jobShape(row: RunRow): z.infer<typeof jobRead> {
-  const { action, status } = row;
+  const { action, policies, status } = row;
   return {
     id: row.id,
     name: row.name,
@@ -137,7 +139,7 @@ export function jobShape(row: RunRow): z.infer<typeof jobRead> {
     working_dir: workingDirOf(action),
     env: action.kind === 'command' ? masked(action.env ?? {}) : {},
     payload: row.payload ?? null,
-    queue: 'default',
+    queue: policies.queue ?? defaultQueue,
     priority: row.priority,
     status: statusWords[status],
     result: null,

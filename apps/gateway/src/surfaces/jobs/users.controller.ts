@@ -6,17 +6,18 @@ import { Refusal, roles } from '#domain';
 import { Caller, idFor, sessionOf } from '../../caller.js';
 import { bodyOf, paramOf } from '../../parse.js';
 import { Route } from '../../route.js';
+import { mostJobs } from './limits.controller.js';
 
 const password = z.string().min(8).max(1_024);
 const role = z.enum(['admin', 'operator', 'viewer']);
-const noLimits = z.null('limits of a single user are not offered here').optional();
 
-const newUser = z.object({ email: z.email().max(254), password, role, max_concurrent_jobs: noLimits });
+const newUser = z.object({ email: z.email().max(254), password, role, max_concurrent_jobs: mostJobs.nullable().optional() });
 const userChange = z.object({
   role: role.nullable().optional(),
   password: password.nullable().optional(),
   is_active: z.boolean().nullable().optional(),
-  max_concurrent_jobs: noLimits,
+  /** Left out it stays; null takes it away. */
+  max_concurrent_jobs: mostJobs.nullable().optional(),
 });
 
 const userRead = z.object({
@@ -45,9 +46,10 @@ export class JobsUsersController {
     answer: userRead,
   })
   async create(@Req() request: FastifyRequest): Promise<UserRead> {
-    const { email, password: secret, role: given } = bodyOf(newUser, request);
-    const order = { id: idFor(request, 'user'), username: email, email, role: given, password: secret };
-    return userShape((await this.caller.send(request, subjects.createUser, order)).user);
+    const { email, password: secret, role: given, max_concurrent_jobs: most = null } = bodyOf(newUser, request);
+    const order = { id: idFor(request, 'user'), username: email, email, role: given };
+    const made = { ...order, password: secret, maxConcurrentRuns: most };
+    return userShape((await this.caller.send(request, subjects.createUser, made)).user);
   }
 
   @Route('GET', '/api/v1/users', { policy: 'users:manage', summary: 'All users', answer: z.array(userRead) })
@@ -70,23 +72,24 @@ export class JobsUsersController {
   /** What is left out, or null, stays. A new password and a deactivation end the user's sessions at once. */
   @Route('PATCH', '/api/v1/users/:id', {
     policy: 'users:manage',
-    summary: 'Changes role, password or `is_active`',
+    summary: 'Changes role, password, `is_active` or the limit',
     body: userChange,
     answer: userRead,
     refuses: ['rejected'],
   })
   async change(@Req() request: FastifyRequest): Promise<UserRead> {
-    const { role: given, password: secret, is_active: active } = bodyOf(userChange, request);
+    const { role: given, password: secret, is_active: active, max_concurrent_jobs: most } = bodyOf(userChange, request);
     const order = {
       id: paramOf(request),
       ...(given ? { role: given } : {}),
       ...(secret ? { password: secret } : {}),
       ...(typeof active === 'boolean' ? { active } : {}),
+      ...(most === undefined ? {} : { maxConcurrentRuns: most }),
     };
     return userShape((await this.caller.send(request, subjects.changeUser, order)).user);
   }
 }
 
-function userShape({ id, email, role: given, active, createdAt }: UserCard): UserRead {
-  return { id, email, role: given, is_active: active, max_concurrent_jobs: null, created_at: createdAt };
+function userShape({ id, email, role: given, active, maxConcurrentRuns: most, createdAt }: UserCard): UserRead {
+  return { id, email, role: given, is_active: active, max_concurrent_jobs: most, created_at: createdAt };
 }

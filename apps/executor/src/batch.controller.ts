@@ -1,0 +1,151 @@
+import { Controller } from '@nestjs/common';
+import { Answers, subjects, type Committed, type CreateBatch, type OnOne, type Request } from '#bus';
+import {
+  batch,
+  batchRunId,
+  derivedId,
+  fold,
+  newId,
+  Refusal,
+  runsOfBatch,
+  type BatchCommand,
+  type BatchEvent,
+  type ForcedStatus,
+  type Meta,
+  type RunCommand,
+} from '#domain';
+import { birth, isAtOnce, report } from '#admission';
+import { handle, repeated, withStore, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
+import { committed, Context, metaOf } from '#service';
+import { erase } from './eraser.js';
+import { Executor } from './executor.js';
+
+/** How many runs of a batch are in hand at once. */
+const together = 250;
+
+type OnRun = Exclude<RunCommand, { type: 'RequestRun' }>;
+
+/** Batches: born with all their runs in one commit; what is asked of one is asked of each of its runs. */
+@Controller()
+export class BatchController {
+  constructor(
+    private readonly context: Context,
+    private readonly executor: Executor,
+  ) {}
+
+  @Answers(subjects.createBatch)
+  async create({ data, meta: call }: Request<CreateBatch>): Promise<Committed<BatchEvent>> {
+    const { ledger, log } = this.context;
+    const { id, name, description, runs } = data;
+    const meta = metaOf(call, id);
+    const before = meta.idempotency && (await repeated<BatchEvent>(ledger, meta));
+    if (before) return committed(before);
+    const stream = `batch-${id}`;
+    const made = await Promise.all(runs.map((each, i) => this.birthOf(id, each, i, meta)));
+    const births = made.reduce((sum, { events }) => sum + events.length, 0);
+    const order = { type: 'CreateBatch' as const, meta, data: { name, description, total: runs.length, births } };
+    const key = meta.idempotency;
+    const alongside: Alongside = key ? { idempotency: [{ actor: meta.actor, ...key, stream, command: meta.commandId }] } : {};
+    const events = batch.decide(batch.initial, order);
+    const [verdict] = await ledger.appendAll([{ stream, expected: 0, events, meta, alongside }, ...made]);
+    if (verdict!.verdict !== 'appended') return committed(await handle(ledger, batch, id, order));
+    log.debug({ batch: id, runs: runs.length }, 'batch created');
+    const { position, version } = verdict!.events[0]!;
+    return { stream, position: String(BigInt(position) + BigInt(births)), version, events, repeated: false };
+  }
+
+  private async birthOf(id: string, asked: CreateBatch['runs'][number], index: number, meta: Meta): Promise<Append> {
+    const { ledger } = this.context;
+    const { secrets = [], ...rest } = asked;
+    const run = batchRunId(id, index);
+    const { idempotency: _, ...own } = { ...meta, commandId: run };
+    const born = { ...rest, number: await ledger.number('run'), owner: meta.actor, batch: id };
+    const atOnce = isAtOnce(born) ? await this.executor.holder() : null;
+    const queueing = { secrets, place: index, notBefore: meta.now };
+    return birth(run, born, own, { ...queueing, ...(atOnce ? { atOnce } : {}) });
+  }
+
+  @Answers(subjects.cancelBatch)
+  async cancel({ data, meta: call }: Request<OnOne & { reason: string | null }>) {
+    const { id, any, reason } = data;
+    const meta = metaOf(call);
+    const handled = await this.order(id, { type: 'CancelBatch', meta, data: { any, reason } });
+    return this.each(handled, await this.active(id), meta, (own) => ({
+      ...{ type: 'CancelRun', meta: own, data: { any: true, reason } },
+    }));
+  }
+
+  @Answers(subjects.forceCompleteBatch)
+  async forceComplete({ data, meta: call }: Request<OnOne & { status: ForcedStatus }>) {
+    const { id, any, status } = data;
+    const meta = metaOf(call);
+    const handled = await this.order(id, { type: 'ForceCompleteBatch', meta, data: { any, status } });
+    return this.each(handled, await this.active(id), meta, (own) => ({
+      ...{ type: 'ForceCompleteRun', meta: own, data: { any: true, status } },
+    }));
+  }
+
+  /** Purges its runs first: what is cut short can be asked for again. */
+  @Answers(subjects.deleteBatch)
+  async delete({ data, meta: call }: Request<OnOne>) {
+    const { id, any } = data;
+    const { ledger, pool } = this.context;
+    const meta = metaOf(call);
+    const state = fold(batch, (await ledger.read(`batch-${id}`)) as unknown as BatchEvent[]);
+    batch.decide(state, { type: 'DeleteBatch', meta, data: { any } });
+    if ((await this.active(id)).length > 0) {
+      throw new Refusal('rejected', 'BATCH_NOT_OVER', 'Only a batch whose jobs are all finished can be deleted');
+    }
+    const runs = runsOfBatch(id, state);
+    const purge = (own: Meta): OnRun => ({ type: 'PurgeRun', meta: own, data: { any: true } });
+    await this.each(null, runs, meta, purge, (run) => erase(pool, run));
+    const handled = await this.order(id, { type: 'DeleteBatch', meta, data: { any } });
+    return { ...committed(handled), count: runs.length };
+  }
+
+  private order(id: string, command: BatchCommand): Promise<Handled<BatchEvent>> {
+    return handle(this.context.ledger, batch, id, command);
+  }
+
+  private async active(id: string): Promise<string[]> {
+    const query = { name: 'batch-active', text: 'select run_id from queue where batch = $1 order by rank', values: [id] };
+    const { rows } = await withStore(() => this.context.pool.query<{ run_id: string }>(query));
+    return rows.map(({ run_id }) => run_id);
+  }
+
+  /** Carries an order to each run; `count`: how many it made a difference to, `position`: the newest of what it came to. */
+  private async each(
+    handled: Handled<BatchEvent> | null,
+    runs: string[],
+    meta: Meta,
+    orderFor: (meta: Meta) => OnRun,
+    then: (run: string) => Promise<unknown> = () => Promise.resolve(),
+  ) {
+    let [count, newest] = [0, BigInt(handled?.position ?? 0)];
+    const one = async (run: string) => {
+      const { idempotency: _, ...own } = { ...meta, commandId: newId() };
+      const { events, position } = await report(this.context.ledger, run, orderFor(own)).catch(unlessOver);
+      if (events.length > 0) count++;
+      if (BigInt(position) > newest) newest = BigInt(position);
+      await then(run);
+    };
+    const left = runs.values();
+    const worker = async () => {
+      for (const run of left) await one(run);
+    };
+    await Promise.all(Array.from({ length: together }, worker));
+    return { ...(handled ? committed(handled) : {}), position: String(newest), count };
+  }
+}
+
+/** Before the run is born, so that a batch knows of every run there is; one that is never born after all needs nothing. */
+export async function join(ledger: Ledger, { id, any }: OnOne, run: string, meta: Meta): Promise<void> {
+  const { idempotency: _, ...own } = { ...meta, commandId: derivedId('join', id, run) };
+  await handle(ledger, batch, id, { type: 'JoinBatch', meta: own, data: { any, run } });
+}
+
+/** One that has ended in the meantime, or was purged before, needs nothing. */
+function unlessOver(error: unknown): { events: []; position: string } {
+  if (error instanceof Refusal && ['conflict', 'not-found'].includes(error.kind)) return { events: [], position: '0' };
+  throw error;
+}

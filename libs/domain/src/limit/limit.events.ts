@@ -1,0 +1,1 @@
+export type LimitEvent = { type: 'LimitChanged'; data: { most: number; by: string; at: string } };
