@@ -123,6 +123,7 @@ test('its executor killed: ended meanwhile, and whoever comes back ends the comm
   const start = async () => {
     const env = {
       ...{ DATABASE_URL: world.url, RUNLEDGER_DATA: path.join(world.dir, 'back'), RUNLEDGER_EXECUTOR_SLOTS: '1' },
+      ...{ RUNLEDGER_MASTER_KEY_FILE: world.masterKeyFile },
       RUNLEDGER_EXECUTOR_ON_STOP: 'end',
     };
     return ServiceProcess.start('apps/executor/src/main.js', env, world.dir, 'executor ready');
