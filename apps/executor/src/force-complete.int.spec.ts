@@ -72,18 +72,18 @@ describe('a living executor', () => {
       expect(await queued(run)).toBe(0);
       expect(await rowOf(run)).toMatchObject({ status: 'cancelled', reason: 'force-completed', exitCode: null });
     }
-    for (const run of runs) await happens(context, run, 'RunLateReported', 15_000);
+    for (const run of runs) await happens(context, run, 'RunLateReported');
     expect(pids.filter(alive)).toEqual([]);
     expect(withWord('sleep\u00004711')).toEqual([]);
     for (const run of runs) expect(await rowOf(run)).toMatchObject({ status: 'cancelled' });
     const next = await Promise.all([request(context, shell('true')), request(context, shell('true'))]);
-    for (const run of next) await happens(context, run, 'RunSucceeded', 15_000);
+    for (const run of next) await happens(context, run, 'RunSucceeded');
   });
 
   test('a run that waits for its next attempt has none', async () => {
     const policies = { retry: { attempts: 3, delay: '10m' } };
     const run = await request(context, { ...shell('exit 3'), policies });
-    await happens(context, run, 'RunRetryScheduled', 15_000);
+    await happens(context, run, 'RunRetryScheduled');
     await force(run, 'failed');
     expect(await queued(run)).toBe(0);
     expect(await rowOf(run)).toMatchObject({ status: 'failed', attempt: 1, exitCode: 3, reason: 'force-completed' });
@@ -91,7 +91,7 @@ describe('a living executor', () => {
 
   test('over already: the verdict is another, and the first one stays in the history', async () => {
     const run = await request(context, shell('exit 3'));
-    const { data } = await happens(context, run, 'RunFailed', 15_000);
+    const { data } = await happens(context, run, 'RunFailed');
     await force(run, 'succeeded');
     expect(await rowOf(run)).toMatchObject({ status: 'succeeded', exitCode: 3, reason: null, finishedAt: data.at });
     expect(await typesOf(context, run)).toEqual(['RunRequested', 'RunStarted', 'RunFailed', 'RunForceCompleted']);
@@ -115,7 +115,7 @@ describe('a living executor', () => {
       expect(await queued(run)).toBe(0);
     }
     const free = await Promise.all([request(context, shell('true')), request(context, shell('true'))]);
-    for (const run of free) await happens(context, run, 'RunSucceeded', 15_000);
+    for (const run of free) await happens(context, run, 'RunSucceeded');
   });
 });
 
@@ -123,6 +123,7 @@ test('its executor killed: ended meanwhile, and whoever comes back ends the comm
   const start = async () => {
     const env = {
       ...{ DATABASE_URL: world.url, RUNLEDGER_DATA: path.join(world.dir, 'back'), RUNLEDGER_EXECUTOR_SLOTS: '1' },
+      ...{ RUNLEDGER_MASTER_KEY_FILE: world.masterKeyFile },
       RUNLEDGER_EXECUTOR_ON_STOP: 'end',
     };
     return ServiceProcess.start('apps/executor/src/main.js', env, world.dir, 'executor ready');
@@ -137,9 +138,9 @@ test('its executor killed: ended meanwhile, and whoever comes back ends the comm
   const second = await start();
   try {
     await eventually(() => !alive(pid), 15_000);
-    await happens(context, run, 'RunLateReported', 15_000);
+    await happens(context, run, 'RunLateReported');
     expect(await rowOf(run)).toMatchObject({ status: 'succeeded' });
-    await happens(context, await request(context, shell('true')), 'RunSucceeded', 15_000);
+    await happens(context, await request(context, shell('true')), 'RunSucceeded');
   } finally {
     await second.end('SIGTERM');
     for (const each of withWord(world.dir)) process.kill(each, 'SIGKILL');

@@ -52,7 +52,7 @@ test('megabytes are gone when it answers, and said to be so many; another run’
     request(context, shell('head -c 9000000 /dev/zero | tr "\\0" x; echo end >&2')),
     request(context, shell('echo mine')),
   ]);
-  await Promise.all([run, other].map((each) => happens(context, each, 'RunSucceeded', 20_000)));
+  await Promise.all([run, other].map((each) => happens(context, each, 'RunSucceeded')));
   const bytes = await stored(run);
   expect(bytes).toBe(9_000_004);
   expect(await erase(context.pool, run)).toBe(0);
@@ -75,7 +75,7 @@ test('purged in the middle of a flood: nothing of it comes back, to the store or
     run,
   );
   const after = await chunksOf(run);
-  await happens(context, run, 'RunLateReported', 20_000);
+  await happens(context, run, 'RunLateReported');
   expect([after, await chunksOf(run), told]).toEqual([0, 0, 0]);
   stop();
 });
@@ -83,7 +83,7 @@ test('purged in the middle of a flood: nothing of it comes back, to the store or
 test('chunks on their way and the purge at the same time: whoever is last, none is left', async () => {
   const line = shell('echo x');
   const runs = await Promise.all(Array.from({ length: 12 }, () => request(context, line)));
-  for (const run of runs) await happens(context, run, 'RunSucceeded', 20_000);
+  for (const run of runs) await happens(context, run, 'RunSucceeded');
   const late = (run: string, seq: number) =>
     context.pool.query('select output_add($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)', [
       ...[[run], [1], [seq], [0], [seq], [new Date()], [false], Buffer.alloc(30_000, 65), [1], [30_000]],
@@ -98,7 +98,7 @@ test('chunks on their way and the purge at the same time: whoever is last, none 
 
 test('whoever died after the purge was recorded leaves it to the others to erase', async () => {
   const run = await request(context, shell('echo forgotten'));
-  await happens(context, run, 'RunSucceeded', 20_000);
+  await happens(context, run, 'RunSucceeded');
   await purge(run);
   expect(await chunksOf(run)).toBe(1);
   await context.pool.query(`update run_purge set at = at - interval '1 minute' where run_id = $1`, [run]);
@@ -110,7 +110,7 @@ test('whoever died after the purge was recorded leaves it to the others to erase
 
 test('output given for a run: whole characters and bytes, each stream by itself, the last word counts', async () => {
   const run = await request(context, shell('echo printed'));
-  await happens(context, run, 'RunSucceeded', 20_000);
+  await happens(context, run, 'RunSucceeded');
   expect(await given(run)).toEqual({ stdout: [], stderr: [] });
   const long = `${'ü€😀\n\\'.repeat(20_000)}end`;
   await force(run, { stdout: long });
@@ -130,10 +130,10 @@ test('what is refused writes nothing beside the ledger', async () => {
   const missing = newId();
   await expect(force(missing, { stdout: 'x' })).rejects.toMatchObject({ kind: 'not-found' });
   const run = await request(context, shell('sleep 60'));
-  await happens(context, run, 'RunStarted', 20_000);
+  await happens(context, run, 'RunStarted');
   await expect(purge(run)).rejects.toMatchObject({ kind: 'rejected', code: 'RUN_NOT_OVER' });
   const { rows } = await context.pool.query('select from run_purge where run_id = any($1)', [[missing, run]]);
   expect([rows.length, await chunksOf(missing)]).toEqual([0, 0]);
   await force(run);
-  await happens(context, run, 'RunLateReported', 20_000);
+  await happens(context, run, 'RunLateReported');
 });

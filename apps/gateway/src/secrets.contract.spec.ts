@@ -257,6 +257,21 @@ test('npm run rotate-master-key: what is stored opens with the new key, and the 
   await works();
 }, 90_000);
 
+test('purging the last run that holds a secret destroys it', async () => {
+  const run = await runToEnd(admin, sh(length('A_TOKEN'), { env: { A_TOKEN: canaries[4]! } }));
+  const again = await ended(admin, (await admin.post<Run>(`/api/v1/runs/${run.id}/retry`)).body);
+  const [birth] = await eventsOf(admin, run.id);
+  const { env } = (birth!.data as { action: { env: Record<string, { sealed: string }> } }).action;
+  const rows = async () =>
+    (await query(stack.databaseUrl, 'select from secret where id = $1', [env['A_TOKEN']!.sealed])).length;
+  const purge = async ({ id }: Run) =>
+    expect((await admin.call('DELETE', `/api/v1/jobs/${id}/purge`)).status).toBe(200);
+  await purge(run);
+  expect(await rows()).toBe(1);
+  await purge(again);
+  expect(await rows()).toBe(0);
+});
+
 test('a secret that was destroyed is told by the run that needs it', async () => {
   const run = await requestRun(admin, sh('true', { env: { A_TOKEN: canaries[4]! } }), {});
   await ended(admin, run);

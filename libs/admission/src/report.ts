@@ -31,7 +31,7 @@ function queueRows(run: string, events: RunEvent[], version: number): Alongside 
     case 'RunForceCompleted':
       return { queue_end: [{ run }] };
     case 'RunPurged':
-      return { output_purge: [{ run }] };
+      return { output_purge: [{ run }], secret_drop: [{ run }] };
     default:
       return {};
   }
