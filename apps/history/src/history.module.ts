@@ -2,7 +2,8 @@ import { Module } from '@nestjs/common';
 import { EventQueries } from './queries/events.js';
 import { ProcessQueries } from './queries/processes.js';
 import { RunQueries } from './queries/runs.js';
+import { Retention } from './retention.js';
 import { Views } from './views.service.js';
 
-@Module({ controllers: [RunQueries, ProcessQueries, EventQueries], providers: [Views] })
+@Module({ controllers: [RunQueries, ProcessQueries, EventQueries], providers: [Views, Retention] })
 export class HistoryModule {}
