@@ -1,8 +1,29 @@
+import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { type Pool } from 'pg';
 import { withStore } from '#ledger';
+import { Context } from '#service';
 
 /** Chunks of 64 KiB in one statement: nobody waits for long. */
 const together = 64;
+const look = 10_000;
+
+/** Erases, now and then, what was purged by an executor that did not live to erase it. */
+@Injectable()
+export class Eraser implements OnApplicationBootstrap, OnApplicationShutdown {
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(private readonly context: Context) {}
+
+  onApplicationBootstrap(): void {
+    const { pool, log } = this.context;
+    const erasing = () => eraseLeftovers(pool).catch((err: unknown) => log.warn({ err }, 'erasing again later'));
+    this.timer = setInterval(() => void erasing(), look);
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.timer ?? undefined);
+  }
+}
 
 /** Deletes what a purged run printed and answers how many bytes that was; what has not been purged stays. */
 export async function erase(pool: Pool, run: string): Promise<number> {
@@ -29,7 +50,7 @@ export async function erase(pool: Pool, run: string): Promise<number> {
   });
 }
 
-/** Finishes what somebody began and did not live to finish. */
+/** Whatever was marked a while ago and is not done: to do it twice at once does no harm. */
 export async function eraseLeftovers(pool: Pool): Promise<void> {
   const text = `select run_id from run_purge where not erased and at < clock_timestamp() - interval '5 seconds' order by at limit 100`;
   const { rows } = await pool.query<{ run_id: string }>(text);

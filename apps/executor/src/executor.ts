@@ -9,7 +9,6 @@ import { Context } from '#service';
 import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
 import { Claimer } from './claimer.js';
-import { eraseLeftovers } from './eraser.js';
 import { type LauncherClient } from './launcher/launcher-client.js';
 import { LauncherLink } from './launcher-link.js';
 import { Lease, type Held } from './lease.js';
@@ -20,11 +19,8 @@ import { Supervisor } from './supervisor.js';
 /** What puts rows into the queue or makes room for them, and what ends a run that may have held others up. */
 const queueing = new Set(['queue_add', 'queue_retry', 'limit_set']);
 const freeing = ['RunCancelled', 'RunForceCompleted'];
-/** Orders to whoever has the run in hand. */
-const orders = ['RunCancelRequested', 'RunForceCompleted', 'RunPurged'];
 const renewEvery = 5_000;
 const rescueEvery = 2_000;
-const eraseEvery = 10_000;
 const mostLight = 1_000;
 const stopWaits = 5_000;
 /** Many ask under load: one look at what the database says of our runs stands for all of a moment. */
@@ -73,7 +69,6 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     this.timers.push(
       setInterval(() => void this.renew(), renewEvery),
       setInterval(() => void this.rescue(), rescueEvery),
-      setInterval(() => void this.eraseLeftovers(), eraseEvery),
     );
     await this.link.connect();
     void this.renew();
@@ -300,22 +295,13 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     }
   }
 
-  private async eraseLeftovers(): Promise<void> {
-    await eraseLeftovers(this.context.pool).catch((err: unknown) => this.trouble(err, 'erasing again later'));
-  }
-
   private heard({ types, heads, hooks }: Flushed): void {
     if (hooks.some((hook) => queueing.has(hook)) || freeing.some((type) => types.includes(type))) this.claimer.poke();
     else if (hooks.includes('queue_end')) this.claimer.ended();
     if (types.includes('RunRequested') || types.includes('RunStarted')) this.superseder.heard();
-    if (!orders.some((type) => types.includes(type))) return;
-    const runs = (wanted: string) =>
-      new Set(heads?.flatMap(([stream, type]) => (type === wanted ? [stream.slice('run-'.length)] : [])));
-    this.supervisor.cancel(runs('RunCancelRequested'));
-    this.supervisor.fence(runs('RunForceCompleted'));
-    this.supervisor.mute(runs('RunPurged'));
-    // What was just being claimed is not in hand yet.
-    if (!heads || types.includes('RunForceCompleted')) this.lookSoon();
+    this.supervisor.obey(heads ?? []);
+    // What was just being claimed when it was forced is not in hand yet.
+    if (types.includes('RunForceCompleted') || (!heads && types.includes('RunCancelRequested'))) this.lookSoon();
   }
 
   private lookSoon(): void {

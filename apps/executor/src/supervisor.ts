@@ -13,6 +13,7 @@ import { Voice } from './voice.js';
 
 /** What the line about omitted bytes takes of the limit. */
 const markerRoom = 64;
+const decisions = new Set(['RunCancelRequested', 'RunForceCompleted', 'RunPurged']);
 const exitCodes: Partial<Record<Refused['code'], number>> = { command_not_found: 127, command_not_executable: 126 };
 
 /** Everything this executor has in hand: starts what was claimed, records what became of it. */
@@ -122,16 +123,17 @@ export class Supervisor implements Host {
     }
   }
 
-  /** Ends what runs for runs that are over by somebody's word, whatever its commands would still come to. */
-  fence(runs: ReadonlySet<string>): void {
+  /** Does with the runs in hand what was decided of them: what a purged one still prints is for nobody. */
+  obey(heads: [stream: string, type: string][]): void {
+    const orders = heads.filter(([, type]) => decisions.has(type));
+    if (orders.length === 0) return;
+    const decided = new Set(orders.map(([stream, type]) => `${type} ${stream}`));
     for (const attempt of this.attempts.values()) {
-      if (runs.has(attempt.claimed.run)) this.kill(attempt, 'fenced');
+      const stream = `run-${attempt.claimed.run}`;
+      if (decided.has(`RunCancelRequested ${stream}`)) this.kill(attempt, 'cancel');
+      if (decided.has(`RunForceCompleted ${stream}`)) this.kill(attempt, 'fenced');
+      if (decided.has(`RunPurged ${stream}`)) attempt.purged = true;
     }
-  }
-
-  /** What still comes of these runs is for nobody. */
-  mute(runs: ReadonlySet<string>): void {
-    for (const attempt of this.attempts.values()) if (runs.has(attempt.claimed.run)) attempt.purged = true;
   }
 
   kill(attempt: Attempt, why: 'cancel' | 'fenced'): void {

@@ -1,6 +1,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { duration, parseDuration } from '#domain';
 
 const ports = z
   .string()
@@ -18,6 +19,20 @@ const yes = (otherwise: 'true' | 'false') =>
     .enum(['true', 'false', 'on', 'off'])
     .default(otherwise)
     .transform((value) => value === 'true' || value === 'on');
+
+const time = (min: number, max: number) => duration(min, max).transform((value) => parseDuration(value)!);
+const day = 86_400_000;
+const retention = {
+  RUNLEDGER_RETENTION_AGE: time(1_000, 36_500 * day)
+    .nullable()
+    .default(null),
+  RUNLEDGER_RETENTION_COUNT: z
+    .string()
+    .transform(Number)
+    .pipe(z.int().min(1).max(1_000_000_000))
+    .nullable()
+    .default(null),
+};
 
 /** Every setting there is; `docs/configuration.md` lists them for people. An empty one is an unset one. */
 const settings = z.object({
@@ -53,6 +68,8 @@ const settings = z.object({
   RUNLEDGER_KILL_GRACE_SECONDS: count(10, 0, 3_600),
   RUNLEDGER_EXECUTOR_ON_STOP: z.enum(['keep', 'end']).default('keep'),
   RUNLEDGER_OUTPUT_LIMIT: count(10 * 1_048_576, 65_536, 1_073_741_824),
+  ...retention,
+  RUNLEDGER_RETENTION_EVERY: time(1_000, day).default(3_600_000),
   RUNLEDGER_POOL: count(8, 2, 100),
   RUNLEDGER_ANSWER_SECONDS: count(2, 1, 60),
   RUNLEDGER_METRICS_PORT: count(0, 0, 65_535),
@@ -74,9 +91,9 @@ export class ConfigError extends Error {}
 
 /** Reads and checks the environment once; says every fault at once, by name. */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = nonEmpty(env);
   const parsed = settings.safeParse(given);
-  const faults = (parsed.error?.issues ?? []).map(({ path: [name], message }) => `${String(name)}: ${message}`);
+  const faults = faultsOf(parsed.error);
   const production = given.NODE_ENV === 'production';
   if (production && ['off', 'false'].includes(given.RUNLEDGER_RATE_LIMITS ?? '')) {
     faults.push('RUNLEDGER_RATE_LIMITS: cannot be off while NODE_ENV is production');
@@ -90,3 +107,15 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 /** Where the keys are that secrets are wrapped with. */
 export const masterKeyFile = (setting: string | undefined, dataDir: string): string =>
   path.resolve(setting || path.join(dataDir, 'master-key'));
+
+/** The limits of retention alone, for a tool that is no service. */
+export function readRetention(env: NodeJS.ProcessEnv): Pick<Settings, keyof typeof retention> {
+  const { data, error } = z.object(retention).safeParse(nonEmpty(env));
+  if (!data) throw new ConfigError(`Settings that cannot be used: ${faultsOf(error).join('; ')}`);
+  return data;
+}
+
+const nonEmpty = (env: NodeJS.ProcessEnv) =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+const faultsOf = (error: z.ZodError | undefined) =>
+  (error?.issues ?? []).map(({ path: [name], message }) => `${String(name)}: ${message}`);

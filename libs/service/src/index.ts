@@ -1,4 +1,4 @@
-export { type Config, ConfigError, masterKeyFile, readConfig } from './config.js';
+export { type Config, ConfigError, masterKeyFile, readConfig, readRetention } from './config.js';
 export { Context } from './context.js';
 export { type Entities, migrate, openDatabase, type Step } from './database.js';
 export { createLogger, type Log, nestLogger } from './logger.js';
