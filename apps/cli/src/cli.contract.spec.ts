@@ -207,6 +207,20 @@ describe('submit', () => {
     });
     await line.cut();
   });
+
+  test('a session that ends meanwhile ends the watching, not the run', async () => {
+    const form = new URLSearchParams({ username: 'admin', password: stack.adminPassword });
+    const { body } = await admin.post<{ access_token: string }>('/api/v1/auth/token', form);
+    const guest = cli.with({ RUNLEDGER_TOKEN: body.access_token });
+    const going = guest.start(['submit', '-f', ...sh('echo up; sleep 300')]);
+    await eventually('its first line', async () => going.stdout() === 'up\n');
+    const { status } = await admin.with({ authorization: `Bearer ${body.access_token}` }).post('/api/auth/logout');
+    expect(status).toBe(200);
+    const { code, stderr } = await going.ended;
+    expect([code, stderr]).toEqual([1, expect.stringContaining('does not take the token in RUNLEDGER_TOKEN')]);
+    expect((await read(idIn(stderr))).status).toBe('running');
+    expect((await cli.run('cancel', idIn(stderr))).code).toBe(0);
+  });
 });
 
 /** A way to the stack that can be cut. */
@@ -299,9 +313,11 @@ describe('processes', () => {
   test('run: by name or id; every attempt is told', async () => {
     const action = { kind: 'command', shell: 'echo "attempt $RUNLEDGER_ATTEMPT"; exit 6' };
     const id = await define('Repeated', { action, policies: { retry: { attempts: 2 } } });
-    expect(await cli.run('process', 'run', '--follow', 'Repeated')).toMatchObject({
-      ...{ code: 6, stdout: 'attempt 1\nattempt 2\n' },
-    });
+    const { code, stdout, stderr } = await cli.run('process', 'run', '--follow', 'Repeated');
+    expect([code, stdout]).toEqual([6, 'attempt 1\nattempt 2\n']);
+    expect((await cli.run('logs', '--attempt', '1', idIn(stderr))).stdout).toBe('attempt 1\n');
+    const last = await cli.run('logs', '-f', '--json', idIn(stderr));
+    expect([last.code, JSON.parse(last.stdout)]).toEqual([6, [expect.objectContaining({ text: 'attempt 2\n' })]]);
     const { process } = await cli.json<Run>('process', 'run', id);
     expect(process).toMatchObject({ id, name: 'Repeated' });
   });

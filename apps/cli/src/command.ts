@@ -59,7 +59,7 @@ export function command<const O extends Options>(definition: Definition<O>): Com
       }
       const [least, most] = takes;
       if (positionals.length < least || positionals.length > most)
-        throw misuse(`${usageOf(definition)}\n${hint(name)}`);
+        throw misuse(`${usageOf(definition)}. ${hint(name)}`);
       return run({ options: values as Values<O>, rest: positionals });
     },
   };
