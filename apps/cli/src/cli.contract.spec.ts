@@ -104,7 +104,7 @@ describe('faults', () => {
     [['submit'], 2, 'What shall run?'],
     [['submit', 'ls', '-l'], 2, 'goes after "--"'],
     [['submit', '--env', 'odd', '--', 'true'], 2, '--env takes NAME=VALUE'],
-    [['submit', '--queue', 'odd', '--', 'true'], 1, 'queue: '],
+    [['submit', '--queue', 'an odd one', '--', 'true'], 1, 'queue: '],
     [['process', 'run', 'nobody'], 1, 'No process is called "nobody"'],
     [['process'], 2, 'process list or process run'],
     [['odd'], 2, 'There is no command "odd"'],
