@@ -47,6 +47,15 @@ module.exports = {
       { path: '^libs/(ledger|admission)' },
     ),
     no(
+      'cli-speaks-http',
+      'the command line starts fast and needs a server, not its code',
+      { path: '^apps/cli/', pathNot: '\\.spec\\.ts$' },
+      {
+        path: '^(apps|libs|deploy|node_modules)/',
+        pathNot: '^apps/cli/|^node_modules/(socket\\.io-client|@types/node)/',
+      },
+    ),
+    no(
       'testing-only-in-tests',
       'the test library stays out of the product',
       { path: '^(apps|libs|deploy)', pathNot: '\\.(spec|harness)\\.ts$|^libs/testing' },
