@@ -82,6 +82,6 @@ test('what changes at once is one order, and what stays makes no event', () => {
 
 test('a role outlives a deactivation; an event of a newer version is passed over', () => {
   const state = [registered, deactivated, reactivated].reduce(user.evolve, user.initial);
-  expect(state).toEqual({ status: 'active', role: 'operator' });
+  expect(state).toEqual({ status: 'active', role: 'operator', maxConcurrentRuns: null });
   expect(user.evolve(state, JSON.parse('{"type":"UserBlessed","data":{}}'))).toEqual(state);
 });
