@@ -2,7 +2,7 @@ import { type Pool } from 'pg';
 import { withStore } from '#ledger';
 
 interface Row {
-  ready: Date | null;
+  ready: Date | string | null;
   retry: boolean;
   queue: string;
   living: number;
@@ -36,7 +36,7 @@ export async function explainWait(pool: Pool, run: string): Promise<string | nul
 }
 
 function wordsFor({ ready, retry, queue, light, living, serving, going, most, rival, before }: Row): string {
-  if (ready) return `${retry ? 'waits for its next attempt' : 'is due'} at ${ready.toISOString()}`;
+  if (ready) return `${retry ? 'waits for its next attempt' : 'is due'} at ${new Date(ready).toISOString()}`;
   if (living === 0) return 'no executor is running';
   if (serving === 0) return `no executor serves the queue "${queue}"`;
   if (rival) return `waits for the run before it, ${rival}, to end`;

@@ -29,6 +29,11 @@ export async function findProcess(
   return row;
 }
 
+/** Why a run that is asked for has not started; null when it has, or is over. */
+export async function waitOf(caller: Caller, request: FastifyRequest, { id, status }: RunRow): Promise<string | null> {
+  return status === 'queued' ? caller.send(request, subjects.explainWait, { run: id }) : null;
+}
+
 /** `owner`: whose batches may be seen; everybody's when it is empty. */
 export async function findBatch(
   caller: Caller,

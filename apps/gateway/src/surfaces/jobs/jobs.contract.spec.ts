@@ -125,6 +125,7 @@ describe('Example Submission', () => {
       ...example,
       ...{
         id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        waiting_for: null,
         queue: 'default',
         priority: 5,
         status: 'pending',

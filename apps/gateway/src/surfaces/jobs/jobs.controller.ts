@@ -10,7 +10,7 @@ import { bytesOf, storedOutput } from '../../output.js';
 import { everything, jsonArray } from '../../paging.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { rowOf } from '../../rows.js';
+import { rowOf, waitOf } from '../../rows.js';
 import { orderOf } from './jobs.orders.js';
 import {
   commandOf,
@@ -109,7 +109,8 @@ export class JobsController {
 
   @Route('GET', '/api/v1/jobs/:id', { policy: 'runs:read', summary: 'One job', answer: jobRead })
   async get(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
-    return jobShape(await this.find(request));
+    const row = await this.find(request);
+    return { ...jobShape(row), waiting_for: await waitOf(this.caller, request, row) };
   }
 
   @Route('GET', '/api/v1/jobs/:id/logs', {

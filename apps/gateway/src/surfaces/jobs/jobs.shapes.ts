@@ -93,6 +93,8 @@ export const jobRead = z.object({
   created_at: time,
   owner_id: z.string(),
   batch_id: z.uuid().nullable(),
+  /** Why it has not started: looked up where one job is asked for. */
+  waiting_for: z.string().nullable(),
 });
 jobRead.register(z.globalRegistry, { id: 'Job' });
 
@@ -151,5 +153,6 @@ export function jobShape(row: RunRow): z.infer<typeof jobRead> {
     created_at: row.requestedAt,
     owner_id: row.owner,
     batch_id: row.batch,
+    waiting_for: null,
   };
 }

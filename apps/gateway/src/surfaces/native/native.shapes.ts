@@ -92,18 +92,16 @@ export const outputQuery = z.object({
 const time = z.iso.datetime({ precision: 3 });
 
 /** An action as it is answered: that there is a secret, and not which. */
-const nativeAction = z
-  .discriminatedUnion('kind', [
-    z.object({
-      kind: z.literal('command'),
-      command: z.array(z.string()).optional(),
-      shell: z.string().optional(),
-      cwd: z.string().optional(),
-      env: z.record(z.string(), z.union([z.string(), z.object({ secret: z.literal(true) })])).optional(),
-    }),
-    z.object({ kind: z.literal('noop') }),
-  ])
-  .meta({ id: 'Action' });
+const nativeAction = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('command'),
+    command: z.array(z.string()).optional(),
+    shell: z.string().optional(),
+    cwd: z.string().optional(),
+    env: z.record(z.string(), z.union([z.string(), z.object({ secret: z.literal(true) })])).optional(),
+  }),
+  z.object({ kind: z.literal('noop') }),
+]);
 type ShownAction = z.infer<typeof nativeAction>;
 
 export const nativeRun = z.object({

@@ -8,7 +8,7 @@ import { Caller, hasRight, idFor, ownerFilter } from '../../caller.js';
 import { bytesOf, slice, storedOutput } from '../../output.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { checkAction, findRun, rowOf } from '../../rows.js';
+import { checkAction, findRun, rowOf, waitOf } from '../../rows.js';
 import {
   cancelBody,
   emptyBody,
@@ -61,7 +61,9 @@ export class NativeRunController {
   @Route('GET', '/api/v1/runs/:id', { policy: 'runs:read', summary: 'One run', query: oneQuery, answer: nativeRun })
   async get(@Req() request: FastifyRequest): Promise<Shape> {
     const { after } = queryOf(oneQuery, request);
-    return nativeRunShape(await findRun(this.caller, request, paramOf(request), after));
+    const row = await findRun(this.caller, request, paramOf(request), after);
+    const wait = await waitOf(this.caller, request, row);
+    return nativeRunShape(wait === null ? row : { ...row, reason: wait });
   }
 
   @Route('GET', '/api/v1/runs/:id/events', {
