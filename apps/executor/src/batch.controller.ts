@@ -45,7 +45,9 @@ export class BatchController {
     const births = made.reduce((sum, { events }) => sum + events.length, 0);
     const order = { type: 'CreateBatch' as const, meta, data: { name, description, total: runs.length, births } };
     const key = meta.idempotency;
-    const alongside: Alongside = key ? { idempotency: [{ actor: meta.actor, ...key, stream, command: meta.commandId }] } : {};
+    const alongside: Alongside = key
+      ? { idempotency: [{ actor: meta.actor, ...key, stream, command: meta.commandId }] }
+      : {};
     const events = batch.decide(batch.initial, order);
     const [verdict] = await ledger.appendAll([{ stream, expected: 0, events, meta, alongside }, ...made]);
     if (verdict!.verdict !== 'appended') return committed(await handle(ledger, batch, id, order));
@@ -108,7 +110,11 @@ export class BatchController {
   }
 
   private async active(id: string): Promise<string[]> {
-    const query = { name: 'batch-active', text: 'select run_id from queue where batch = $1 order by rank', values: [id] };
+    const query = {
+      name: 'batch-active',
+      text: 'select run_id from queue where batch = $1 order by rank',
+      values: [id],
+    };
     const { rows } = await withStore(() => this.context.pool.query<{ run_id: string }>(query));
     return rows.map(({ run_id }) => run_id);
   }

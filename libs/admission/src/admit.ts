@@ -96,7 +96,9 @@ export function admit(
     {
       creating: true,
       alongside: ([event]) =>
-        event?.type === 'RunRequested' && !atOnce ? queued(runId, event.data, meta, { secrets, notBefore: meta.now }) : {},
+        event?.type === 'RunRequested' && !atOnce
+          ? queued(runId, event.data, meta, { secrets, notBefore: meta.now })
+          : {},
     },
   );
 }

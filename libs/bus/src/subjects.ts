@@ -229,7 +229,11 @@ export const subjects = {
     { timeoutMs: 60_000 },
   ),
   deleteBatch: command<OnOne, OnRuns>('cmd.batch.DeleteBatch', 'executor', fromGateway, { timeoutMs: 120_000 }),
-  setDefaultLimit: command<{ most: number }, { position: string }>('cmd.limit.SetDefaultLimit', 'executor', fromGateway),
+  setDefaultLimit: command<{ most: number }, { position: string }>(
+    'cmd.limit.SetDefaultLimit',
+    'executor',
+    fromGateway,
+  ),
   getDefaultLimit: query<Record<string, never>, number>('qry.limit.default', 'executor', fromGateway),
   /** Why a run that is queued has not started, in words; null when it is not in the queue. */
   explainWait: query<{ run: string }, string | null>('qry.run.wait', 'executor', fromGateway),

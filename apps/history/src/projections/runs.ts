@@ -54,7 +54,10 @@ async function existing({ client, table }: Target, events: FoldedEvent[]): Promi
   const text = `select id, born, row from ${table('run_view')} where id = any($1::uuid[])`;
   const { rows } = await client.query<{ id: string; born: string; row: RunRow }>(text, [[...ids]]);
   return new Map(
-    rows.map(({ id, born, row }) => [id, { born, row, before: { owner: row.owner, batch: row.batch, status: row.status } }]),
+    rows.map(({ id, born, row }) => [
+      id,
+      { born, row, before: { owner: row.owner, batch: row.batch, status: row.status } },
+    ]),
   );
 }
 
@@ -118,4 +121,3 @@ async function update({ client, table }: Target, all: Shown[]): Promise<void> {
 
 /** JSON has no raw line feed: lines cost the server less than the escapes of an array or a document. */
 const lines = (all: Shown[]) => all.map(({ row }) => JSON.stringify(row)).join('\n');
-

@@ -10,9 +10,17 @@ export interface User {
 }
 
 export type UserCommand =
-  | { type: 'RegisterUser'; meta: Meta; data: { number: number; username: string; email: string; role: Role; maxConcurrentRuns?: number | null } }
+  | {
+      type: 'RegisterUser';
+      meta: Meta;
+      data: { number: number; username: string; email: string; role: Role; maxConcurrentRuns?: number | null };
+    }
   /** What is left out stays; `password`: there is a new one, which no event holds. */
-  | { type: 'ChangeUser'; meta: Meta; data: { role?: Role; active?: boolean; password?: boolean; maxConcurrentRuns?: number | null } };
+  | {
+      type: 'ChangeUser';
+      meta: Meta;
+      data: { role?: Role; active?: boolean; password?: boolean; maxConcurrentRuns?: number | null };
+    };
 
 /** A person or program that signs in. Passwords and sessions are rows of the auth service; here is who did what when. */
 export const user: Decider<User, UserCommand, UserEvent> = {

@@ -6,7 +6,10 @@ import { jobBody, jobStatuses, statusWords, type JobStatus } from './jobs.shapes
 export const batchBody = z.object({
   name: text(200, 1),
   description: text(2_000).nullable().optional(),
-  jobs: z.array(jobBody.omit({ batch_id: true })).min(1).max(10_000),
+  jobs: z
+    .array(jobBody.omit({ batch_id: true }))
+    .min(1)
+    .max(10_000),
 });
 export const batchForceBody = z.object({ status: z.enum(['success', 'failed', 'canceled']) });
 export const batchesQuery = z.object({
@@ -37,7 +40,15 @@ export function batchShape({ id, name, description, owner, createdAt, counts }: 
   for (const [status, runs] of Object.entries(counts)) of[statusWords[status as RunStatus]] += runs;
   const total = Object.values(of).reduce((sum, runs) => sum + runs, 0);
   return {
-    ...{ id, name, description, owner_id: owner, created_at: createdAt, status: statusOf(of, total), total_jobs: total },
+    ...{
+      id,
+      name,
+      description,
+      owner_id: owner,
+      created_at: createdAt,
+      status: statusOf(of, total),
+      total_jobs: total,
+    },
     ...{ pending_count: of.pending, running_count: of.running, success_count: of.success },
     ...{ failed_count: of.failed, canceled_count: of.canceled },
   };

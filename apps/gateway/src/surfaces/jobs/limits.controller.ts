@@ -15,7 +15,9 @@ const limits = z
   .object({
     default_limit: z.int(),
     overrides: z.array(
-      z.object({ id: z.uuid(), email: z.string(), role: z.enum(roles), max_jobs: z.int() }).meta({ id: 'LimitOverride' }),
+      z
+        .object({ id: z.uuid(), email: z.string(), role: z.enum(roles), max_jobs: z.int() })
+        .meta({ id: 'LimitOverride' }),
     ),
   })
   .meta({ id: 'Limits' });

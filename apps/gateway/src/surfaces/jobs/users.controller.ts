@@ -11,7 +11,12 @@ import { mostJobs } from './limits.controller.js';
 const password = z.string().min(8).max(1_024);
 const role = z.enum(['admin', 'operator', 'viewer']);
 
-const newUser = z.object({ email: z.email().max(254), password, role, max_concurrent_jobs: mostJobs.nullable().optional() });
+const newUser = z.object({
+  email: z.email().max(254),
+  password,
+  role,
+  max_concurrent_jobs: mostJobs.nullable().optional(),
+});
 const userChange = z.object({
   role: role.nullable().optional(),
   password: password.nullable().optional(),

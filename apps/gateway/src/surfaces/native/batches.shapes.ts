@@ -5,7 +5,10 @@ import { runBody } from './native.shapes.js';
 
 export const batchBody = z.strictObject({
   name: z.string().min(1).max(200).optional(),
-  runs: z.array(runBody.omit({ parameters: true })).min(1).max(10_000),
+  runs: z
+    .array(runBody.omit({ parameters: true }))
+    .min(1)
+    .max(10_000),
 });
 
 export const nativeBatch = z
