@@ -39,7 +39,7 @@ export class JobsBatchController {
     const { name, description = null, jobs } = bodyOf(batchBody, request);
     const roots = this.context.config.RUNLEDGER_ALLOWED_ROOTS;
     const runs = jobs.map((job, i) => orderOf(job, this.caller, roots, `jobs[${i}]: `));
-    const order = { id: idFor(request, 'batch'), name, description, runs };
+    const order = { id: idFor(request, 'batch'), name: name ?? 'batch', description, runs };
     const { stream } = await this.caller.send(request, subjects.createBatch, order);
     return this.withJobs(request, await this.find(request, stream.slice('batch-'.length)));
   }

@@ -4,7 +4,7 @@ import { text, type RunStatus } from '#domain';
 import { jobBody, jobStatuses, statusWords, type JobStatus } from './jobs.shapes.js';
 
 export const batchBody = z.object({
-  name: text(200, 1),
+  name: text(200, 1).nullable().optional(),
   description: text(2_000).nullable().optional(),
   jobs: z
     .array(jobBody.omit({ batch_id: true }))
