@@ -1,7 +1,7 @@
 import { type FastifyRequest } from 'fastify';
 import { subjects, type BatchCard, type Committed, type ProcessListed } from '#bus';
 import { foldRun, may, noSuchBatch, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
-import { maySee, sessionOf, type Caller } from './caller.js';
+import { hasRight, maySee, sessionOf, type Caller } from './caller.js';
 
 /** A run as its own events tell it, for an answer that need not wait for the view. */
 export function rowOf({ stream, events }: Committed<RunEvent>): RunRow {
@@ -11,11 +11,20 @@ export function rowOf({ stream, events }: Committed<RunEvent>): RunRow {
   return row;
 }
 
+const noSuchRun = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+
 /** The run, or the same "not found" for one that is hidden as for one that is missing. */
 export async function findRun(caller: Caller, request: FastifyRequest, id: string, after?: string): Promise<RunRow> {
   const row = await caller.see(request, subjects.getRun, { id, ...(after ? { after } : {}) });
-  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run');
+  if (!row || !maySee(request, row)) throw noSuchRun();
   return row;
+}
+
+/** The run, if the asker may do more with it than look at it. */
+export async function findOwnRun(caller: Caller, request: FastifyRequest, id: string): Promise<RunRow> {
+  const row = await findRun(caller, request, id);
+  if (row.owner === sessionOf(request).user.id || hasRight(request, 'any:write')) return row;
+  throw noSuchRun();
 }
 
 export async function findProcess(

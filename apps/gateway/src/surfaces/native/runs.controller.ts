@@ -8,7 +8,7 @@ import { Caller, hasRight, idFor, ownerFilter } from '../../caller.js';
 import { bytesOf, slice, storedOutput } from '../../output.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { checkAction, findRun, rowOf, waitOf } from '../../rows.js';
+import { checkAction, findOwnRun, findRun, rowOf, waitOf } from '../../rows.js';
 import {
   cancelBody,
   emptyBody,
@@ -127,7 +127,7 @@ export class NativeRunController {
   })
   async retry(@Req() request: FastifyRequest): Promise<Shape> {
     bodyOf(emptyBody, request);
-    const old = await findRun(this.caller, request, paramOf(request));
+    const old = await findOwnRun(this.caller, request, paramOf(request));
     if (!isOver(old.status)) throw new Refusal('conflict', 'RUN_NOT_OVER', `The run is not over: ${old.status}`);
     checkAction(request, old.action);
     const { name, action, process, payload, policies, parameters } = old;
