@@ -63,6 +63,27 @@ const targets: Record<string, Target> = {
     good: () => ({ command: ['true'] }),
     malformed: 422,
   },
+  'jobs: submit a batch': {
+    surface: 'jobs',
+    method: 'POST',
+    path: () => '/api/v1/job-batches',
+    good: () => ({ name: 'b', jobs: [{ command: ['true'] }] }),
+    malformed: 422,
+  },
+  'jobs: set the limit': {
+    surface: 'jobs',
+    method: 'POST',
+    path: () => '/api/v1/admin/limits/global',
+    good: () => ({ max_jobs: 3 }),
+    malformed: 422,
+  },
+  'native: run a batch': {
+    surface: 'native',
+    method: 'POST',
+    path: () => '/api/v1/batches',
+    good: () => ({ name: 'b', runs: [{ action: noop }] }),
+    malformed: 422,
+  },
 };
 
 /** A good body with one field exchanged, or left out by `undefined`. */
@@ -103,8 +124,30 @@ const faults: Record<string, Record<string, unknown>[]> = {
       { env: { A: 1 } },
       { env: [] },
     ],
-    ...[{ priority: 11 }, { priority: 'high' }, { working_dir: 7 }, { name: '' }, { payload: 'x' }, { queue: 'other' }],
+    ...[
+      { priority: 11 },
+      { priority: 'high' },
+      { working_dir: 7 },
+      { name: '' },
+      { payload: 'x' },
+      { queue: 'no name' },
+    ],
     ...[{ batch_id: 'x' }, { env: { LD_PRELOAD: '/x' } }, { command: ['a\u0000'] }],
+  ],
+  'jobs: submit a batch': [
+    ...[{ jobs: undefined }, { jobs: [] }, { jobs: {} }, { jobs: [{ command: ['true'] }, {}] }, { name: '' }],
+    ...[{ name: 7 }, { jobs: [{ command: ['true'], priority: 11 }] }, { description: 7 }],
+  ],
+  'jobs: set the limit': [
+    { max_jobs: undefined },
+    { max_jobs: 0 },
+    { max_jobs: -1 },
+    { max_jobs: 1.5 },
+    { max_jobs: '3' },
+  ],
+  'native: run a batch': [
+    ...[{ runs: undefined }, { runs: [] }, { runs: [{}] }, { runs: [{ action: noop }, { action: noop, typo: 1 }] }],
+    ...[{ typo: 1 }, { name: [] }, { runs: [{ action: noop, policies: { queue: 'no name' } }] }],
   ],
 };
 
