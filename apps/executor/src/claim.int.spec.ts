@@ -100,6 +100,15 @@ test('what is due later waits, by the database’s clock', async () => {
   await finishAll(answer);
 });
 
+test('what is due in a hundred years holds nobody up', async () => {
+  const far = await fire(context, 'far', 100 * 365 * 86_400_000, work);
+  const run = await request(context, work);
+  const answer = await claim(5);
+  expect([ids(answer), answer.wait]).toEqual([[run], 2_147_483_647]);
+  await finishAll(answer);
+  await report(context.ledger, far, { type: 'CancelRun', meta: metaBy(), data: { reason: null, any: true } });
+});
+
 test('a jitter holds a fire back, always by the same time', async () => {
   const scheduledFor = new Date().toISOString();
   // Some 50 s, so that no stall of the machine makes it due.

@@ -111,7 +111,8 @@ begin
     coalesce((select bool_or(r.capped) from rooms r), false)
   into streams, types, datas, metas, ids, kinds, claimed, more, capped from ordered o;
 
-  wait := ceil(extract(epoch from soonest - call_at) * 1000);
+  -- Further off than an integer counts is far off.
+  if soonest is not null then wait := least(ceil(extract(epoch from soonest - call_at) * 1000), 2147483647); end if;
   if streams is null then
     return json_build_object('more', more, 'capped', capped, 'wait', wait);
   end if;
