@@ -173,6 +173,7 @@ export class JobsController {
     policy: 'runs:override',
     summary: 'Removes a finished job and its output; its events stay, with the purge as the last of them',
     answer: detail,
+    refuses: ['rejected'],
   })
   async purge(@Req() request: FastifyRequest): Promise<{ detail: string }> {
     const { id } = await this.find(request);
