@@ -31,7 +31,11 @@ export class BatchQueries {
     const text = `select ${columns} from batch_view v
       where ${whole} and ($1::text is null or v.owner = $1) and ($2::bigint is null or v.born < $2) order by v.born desc limit $3`;
     return this.views.seen('run_view', after, async () => {
-      const rows = await this.ask<Row>(text, [owner ?? null, cursor === undefined ? null : numeral(cursor), limit]);
+      const rows = await this.ask<Row>('batches-list', text, [
+        owner ?? null,
+        cursor === undefined ? null : numeral(cursor),
+        limit,
+      ]);
       return { items: rows.map(cardOf), next: rows.length === limit ? rows.at(-1)!.born : null };
     });
   }
@@ -42,7 +46,7 @@ export class BatchQueries {
     return this.views.seen(
       'run_view',
       after,
-      async () => (await this.ask<{ batches: number }>(text, [owner ?? null]))[0]!.batches,
+      async () => (await this.ask<{ batches: number }>('batches-count', text, [owner ?? null]))[0]!.batches,
     );
   }
 
@@ -56,8 +60,8 @@ export class BatchQueries {
     });
   }
 
-  private async ask<R extends object>(text: string, values: unknown[]): Promise<R[]> {
-    return (await withStore(() => this.context.pool.query<R>({ name: text, text, values }))).rows;
+  private async ask<R extends object>(name: string, text: string, values: unknown[]): Promise<R[]> {
+    return (await withStore(() => this.context.pool.query<R>({ name, text, values }))).rows;
   }
 }
 
