@@ -54,7 +54,7 @@ export class BatchQueries {
   get({ data: { id, after } }: Request<{ id: string; after?: string }>): Promise<Seen<BatchCard | null>> {
     return this.views.seen('run_view', after, async () => {
       const [row] = isId(id)
-        ? await this.ask<Row>(`select ${columns} from batch_view v where ${whole} and v.id = $1`, [id])
+        ? await this.ask<Row>('batches-get', `select ${columns} from batch_view v where ${whole} and v.id = $1`, [id])
         : [];
       return row ? cardOf(row) : null;
     });
