@@ -1,36 +1,23 @@
 import { type Server as HttpServer } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Server, type Socket } from 'socket.io';
-import { z } from 'zod';
+import { type z } from 'zod';
 import { bells } from '#bus';
 import { newId, Refusal } from '#domain';
 import { Context } from '#service';
 import { EventFeed } from './live/event-feed.js';
+import { socketMessages, type subscribeMessage } from './live/live.shapes.js';
 import { OutputFeeds } from './live/output-feeds.js';
 import { Subscriber } from './live/subscriber.js';
 import { isForeign } from './guard.js';
 import { endsSessions } from './session-cache.js';
 import { TokenCheck } from './token-check.js';
 
-const position = z.string().regex(/^\d{1,18}$/);
-const subscribeMessage = z.strictObject({
-  room: z.string().regex(/^(events|(run|process):[0-9a-f-]{36})$/, 'must be events, run:<id> or process:<id>'),
-  after: position.optional(),
-  output: z.strictObject({ attempt: z.int().min(0), seq: z.int().min(0) }).optional(),
-});
-const unsubscribeMessage = subscribeMessage.pick({ room: true });
-
 export type Subscription = z.infer<typeof subscribeMessage>;
 type Acknowledge = (answer: object) => void;
 interface Admitted {
   subscriber: Subscriber;
 }
-
-/** Every message that a client may send, with who may: the one table, which a test enumerates. */
-export const socketMessages = {
-  subscribe: { policy: 'session', shape: subscribeMessage },
-  unsubscribe: { policy: 'session', shape: unsubscribeMessage },
-} as const;
 
 const recheckEvery = 5_000;
 /** After somebody's session or rights changed: all who are told of it within this time are one look at the sockets. */

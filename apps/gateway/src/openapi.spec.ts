@@ -19,6 +19,7 @@ interface Operation {
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, object> };
+  'x-live': { emit: Record<string, Record<string, object>>; receive: Record<string, object> };
 }
 
 const document = describeApi('1.2.3') as Document;
@@ -71,7 +72,18 @@ describe('every answer has a shape that a strict reader takes', () => {
     }
   });
 
-  test('an object says all that it has, but where anything may stand', () => {
+  test('live messages', () => {
+    const { emit, receive } = document['x-live'];
+    expect([Object.keys(emit), Object.keys(receive)]).toEqual([
+      ['subscribe', 'unsubscribe'],
+      ['event', 'output'],
+    ]);
+    const schemas = [...Object.values(emit).flatMap((message) => Object.values(message)), ...Object.values(receive)];
+    expect(schemas).toHaveLength(6);
+    for (const schema of schemas) expect(() => ajv.compile(local(schema))).not.toThrow();
+  });
+
+  test('what has a name says all that it has', () => {
     const open = Object.entries(document.components.schemas).filter(
       ([, schema]) => (schema as { additionalProperties?: unknown }).additionalProperties !== false,
     );

@@ -1,4 +1,5 @@
 import { answersOf, Schemas } from './answers.js';
+import { socketMessages, socketRefusal, told } from './live/live.shapes.js';
 import { pathOf, surfaceOf, surfaces } from './refusals.js';
 import { routes, type RouteEntry } from './route.js';
 
@@ -18,6 +19,7 @@ export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
     info: { title: 'Runledger', version, description: 'Every surface of Runledger on one port.' },
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     paths,
+    'x-live': describeLive(schemas),
     components: {
       schemas: schemas.named,
       securitySchemes: {
@@ -26,6 +28,19 @@ export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
       },
     },
   };
+}
+
+/** What goes over the sockets, which OpenAPI has no words for. */
+function describeLive(schemas: Schemas): object {
+  const emit = Object.entries(socketMessages).map(([name, { shape, answer }]) => [
+    name,
+    {
+      message: schemas.of(shape, 'input'),
+      acknowledgement: { anyOf: [schemas.of(answer), schemas.of(socketRefusal)] },
+    },
+  ]);
+  const receive = Object.entries(told).map(([name, shape]) => [name, schemas.of(shape)]);
+  return { path: '/socket.io', emit: Object.fromEntries(emit), receive: Object.fromEntries(receive) };
 }
 
 function operation(route: RouteEntry, schemas: Schemas): object {

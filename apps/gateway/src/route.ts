@@ -40,7 +40,15 @@ export const routeKey = 'runledger:route';
 /** Every HTTP route there is: the guard, the description and the tests read it. */
 export const routes: RouteEntry[] = [];
 
-/** A route with its policy and shapes, in one place. A handler without it is refused at start. */
+/**
+ * A route with its policy and shapes, in one place. A handler without it is refused at start.
+ *
+ * The OpenAPI document is made of what stands here, and the contract tests hold every answer that they receive against it
+ * (`libs/testing/src/described.ts`): a status, a content type or a field that is not declared is an error. So a new route says
+ * `status` and `answer` (or `produces`), and in `refuses` what its handler and the rules behind it may refuse beyond what
+ * `answers.ts` knows of every route: 404 with an id in the path, 401 and 403 by its policy, 409 on whatever changes something,
+ * 413, 415, 422, 503. A shape that several routes answer gets a name: `shape.register(z.globalRegistry, { id: 'Run' })`.
+ */
 export function Route(method: Method, path: string, settings: RouteSettings): MethodDecorator {
   return (target, key, descriptor) => {
     const entry: RouteEntry = { method, path, handler: `${target.constructor.name}.${String(key)}`, ...settings };

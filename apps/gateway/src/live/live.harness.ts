@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { io, type Socket } from 'socket.io-client';
+import { type z } from 'zod';
+import { socketMessages, socketRefusal, told } from './live.shapes.js';
 
 export interface Told {
   position: string;
@@ -25,6 +28,8 @@ export interface Acknowledged {
 export class Watcher {
   readonly events: Told[] = [];
   readonly pieces: Piece[] = [];
+  /** What came in another shape than it is described in. */
+  private readonly faults: string[] = [];
   socket: Socket;
 
   constructor(
@@ -55,8 +60,10 @@ export class Watcher {
     });
   }
 
-  say(message: string, ...rest: unknown[]): Promise<Acknowledged> {
-    return this.socket.timeout(60_000).emitWithAck(message, ...rest) as Promise<Acknowledged>;
+  async say(message: string, ...rest: unknown[]): Promise<Acknowledged> {
+    const answer = (await this.socket.timeout(60_000).emitWithAck(message, ...rest)) as Acknowledged;
+    const known = socketMessages[message as keyof typeof socketMessages];
+    return this.fitting(`the answer to ${message}`, answer.error ? socketRefusal : known.answer, answer);
   }
 
   subscribe(room: string, more: object = {}): Promise<Acknowledged> {
@@ -72,6 +79,7 @@ export class Watcher {
 
   leave(): void {
     this.socket.disconnect();
+    this.complain();
   }
 
   /** Stored pieces of an attempt, each once, in order. */
@@ -91,6 +99,20 @@ export class Watcher {
       if (performance.now() > until) throw new Error(`Waited a minute for ${what}`);
       await sleep(20);
     }
+    this.complain();
+  }
+
+  /** Nothing that is undescribed, nothing missing. */
+  private fitting<T>(what: string, shape: z.ZodType, message: T): T {
+    const { data, error } = shape.safeParse(message);
+    if (!isDeepStrictEqual(data, message)) {
+      this.faults.push(`${what}: ${error?.message ?? 'more than is described'}: ${JSON.stringify(message)}`);
+    }
+    return message;
+  }
+
+  private complain(): void {
+    if (this.faults.length > 0) throw new Error(this.faults.slice(0, 3).join('\n'));
   }
 
   private open(): Socket {
@@ -103,8 +125,8 @@ export class Watcher {
       ...(token ? { auth: { token } } : {}),
       ...(headers ? { extraHeaders: headers } : {}),
     });
-    socket.on('event', (event: Told) => this.events.push(event));
-    socket.on('output', (piece: Piece) => this.pieces.push(piece));
+    socket.on('event', (event: Told) => this.events.push(this.fitting('event', told.event, event)));
+    socket.on('output', (piece: Piece) => this.pieces.push(this.fitting('output', told.output, piece)));
     return socket;
   }
 }
