@@ -49,6 +49,7 @@ export class JobsUsersController {
     status: 201,
     body: newUser,
     answer: userRead,
+    refuses: ['limited'],
   })
   async create(@Req() request: FastifyRequest): Promise<UserRead> {
     const { email, password: secret, role: given, max_concurrent_jobs: most = null } = bodyOf(newUser, request);
@@ -80,7 +81,7 @@ export class JobsUsersController {
     summary: 'Changes role, password, `is_active` or the limit',
     body: userChange,
     answer: userRead,
-    refuses: ['rejected'],
+    refuses: ['rejected', 'limited'],
   })
   async change(@Req() request: FastifyRequest): Promise<UserRead> {
     const { role: given, password: secret, is_active: active, max_concurrent_jobs: most } = bodyOf(userChange, request);
