@@ -11,6 +11,7 @@ import { load, productRoot, Stage } from './lib/stage.mjs';
 
 const order = [
   ...['noop-256-solo', 'noop-32-solo', 'noop-32-cluster', 'noop-256-cluster', 'batch-solo', 'batch-cluster'],
+  ...['batch-10000-solo', 'batch-10000-cluster'],
   ...[
     'commands-solo',
     'commands-cluster',

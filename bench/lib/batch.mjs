@@ -1,7 +1,5 @@
-/** No-op runs admitted 1,000 at a time, beside peers at their batch best. */
-import path from 'node:path';
-import { helper } from './child.mjs';
-import { startNats } from './nats.mjs';
+/** No-op runs in batches of 1,000, one HTTP call each, beside peers at their batch best. */
+import { inFlight } from './http.mjs';
 import { measurePeer, peersHere } from './peer.mjs';
 import { assertCounted, startProduct, succeeded, untilRecorded } from './product.mjs';
 import { alternate, ratios } from './rounds.mjs';
@@ -9,30 +7,25 @@ import { judged } from './stats.mjs';
 
 const size = 1_000;
 const lanes = 2;
+const body = JSON.stringify({ runs: Array(size).fill({ action: { kind: 'noop' } }) });
 
 /** @param {import('./stage.mjs').Stage} stage */
 export async function batchScenario(stage, topology) {
-  const nats = await startNats();
-  if (nats === null) return console.log('  left out: there is no nats-server') ?? [];
   const count = stage.quick ? 5_000 : 50_000;
-  const env = { NATS_URL: nats.url };
-  const product = await startProduct(stage, topology, { env });
-  let births;
+  const product = await startProduct(stage, topology, { client: { connections: lanes } });
   try {
-    const { user, id } = await product.api.json('GET', '/api/v1/me');
-    births = await helper(path.join(import.meta.dirname, 'births.mjs'), [product.database.url, id ?? user.id], env);
     let all = 0;
     const measure = async (runs) => {
       const before = await succeeded(product);
       const cpu = product.cpu();
       const began = performance.now();
-      const admitted = births.ask('admit', { batches: runs / size, size, lanes }).then(() => performance.now());
+      await inFlight(lanes, runs / size, () => product.api.call('POST', '/api/v1/batches', body));
+      const submitted = performance.now();
       const recorded = await untilRecorded(product, before, runs);
       await assertCounted(product, (all += runs));
-      const seconds = (recorded - began) / 1_000;
       return {
-        rate: runs / seconds,
-        submitRate: (runs / ((await admitted) - began)) * 1_000,
+        rate: (runs / (recorded - began)) * 1_000,
+        submitRate: (runs / (submitted - began)) * 1_000,
         cpuPer1k: ((product.cpu() - cpu) / runs) * 1_000,
       };
     };
@@ -56,17 +49,14 @@ export async function batchScenario(stage, topology) {
       judged({
         ...{
           key: `batch-${topology}/${peer}`,
-          title: `no-op runs by batches of ${size}, ${topology}, against ${peer}`,
+          title: `no-op runs by batches of ${size}, one HTTP call each, ${topology}, against ${peer}`,
         },
-        how: 'what an executor does that is asked for a thousand no-ops, in a process of its own; bell over NATS, the views follow',
         ...wanted[peer],
         rounds: ratios(results, 'runledger', peer),
         details: { productCpuSecondsPer1k: results.map((round) => round.runledger.cpuPer1k) },
       }),
     );
   } finally {
-    await births?.stop();
     await product.stop();
-    await nats.stop();
   }
 }

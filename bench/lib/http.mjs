@@ -19,10 +19,11 @@ export class Api {
     return this;
   }
 
-  /** Resolves with status and text; an answer that is no 2xx is an error. */
+  /** Resolves with status, text and when the first of the answer was there; an answer that is no 2xx is an error. */
   call(method, path, body, headers = this.headers) {
     return new Promise((resolve, reject) => {
       let status = 0;
+      let answered = 0;
       let text = '';
       this.pool.dispatch(
         {
@@ -35,12 +36,13 @@ export class Api {
           onRequestStart() {},
           onResponseStart(_controller, code) {
             status = code;
+            answered = performance.now();
           },
           onResponseData(_controller, chunk) {
             text += chunk.latin1Slice();
           },
           onResponseEnd() {
-            if (status >= 200 && status < 300) resolve({ status, body: text });
+            if (status >= 200 && status < 300) resolve({ status, body: text, answered });
             else reject(new Error(`${method} ${path}: ${status} ${text.slice(0, 300)}`));
           },
           onResponseError(_controller, error) {

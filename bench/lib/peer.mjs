@@ -19,7 +19,7 @@ export function peersHere(names) {
 
 /**
  * @param {import('./stage.mjs').Stage} stage
- * @param {{ kind?: string, count: number, lanes: number, batch?: boolean, concurrency?: number, connections?: number, env?: object, warm?: number }} how
+ * @param {{ kind?: string, count: number, lanes: number, batch?: boolean, size?: number, concurrency?: number, connections?: number, env?: object, warm?: number }} how
  */
 export async function measurePeer(stage, peer, how) {
   const opened = await openPeer(stage, peer, how);
@@ -41,16 +41,16 @@ export async function openPeer(stage, peer, { kind = 'noop', concurrency, connec
   let added = 0;
   const recorded = () => (producer.recorded ? producer.recorded() : code.recorded(database, added));
 
-  const submit = async (count, { lanes, batch }) => {
+  const submit = async (count, { lanes, batch, size = sizeOfBatch }) => {
     const first = added;
     if (!batch) {
       added += count;
       return inFlight(lanes, count, (n) => producer.one({ n: first + n }));
     }
     added += count;
-    await inFlight(lanes, Math.ceil(count / sizeOfBatch), (n) => {
-      const from = n * sizeOfBatch;
-      const list = Array.from({ length: Math.min(sizeOfBatch, count - from) }, (_, i) => ({ n: first + from + i }));
+    await inFlight(lanes, Math.ceil(count / size), (n) => {
+      const from = n * size;
+      const list = Array.from({ length: Math.min(size, count - from) }, (_, i) => ({ n: first + from + i }));
       return producer.many(list);
     });
   };

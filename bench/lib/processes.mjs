@@ -49,3 +49,31 @@ export function memory(processes) {
   const sum = (name) => Math.round(processes.reduce((total, { pid }) => total + field(pid, name), 0));
   return { rss: sum('Rss'), pss: sum('Pss') };
 }
+
+const residentMb = (pid) => Number(/^VmRSS:\s+(\d+)/m.exec(text(`/proc/${pid}/status`))?.[1] ?? 0) / 1024;
+
+/** The most that any of these processes holds while something happens, over what it held at first. */
+export class Residents {
+  constructor(processes) {
+    this.first = processes.map(({ pid, command }) => ({ pid, command, mb: residentMb(pid) }));
+  }
+
+  async during(work) {
+    let most = { mb: 0, of: null };
+    const look = () => {
+      for (const { pid, command, mb } of this.first) {
+        const more = residentMb(pid) - mb;
+        if (more > most.mb)
+          most = { mb: more, of: /[^/ ]+(\/src)?\/[^/ ]+\.js/.exec(command)?.[0] ?? command.split(' ')[0] };
+      }
+    };
+    const timer = setInterval(look, 100);
+    try {
+      const result = await work();
+      look();
+      return { ...result, grown: most };
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}

@@ -43,6 +43,7 @@ export class Api {
   constructor(
     readonly url: string,
     private readonly password: string,
+    private readonly username = 'admin',
   ) {}
 
   get bearer(): string {
@@ -50,10 +51,10 @@ export class Api {
   }
 
   async signIn(): Promise<void> {
-    const body = new URLSearchParams({ username: 'admin', password: this.password }).toString();
+    const body = new URLSearchParams({ username: this.username, password: this.password }).toString();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const answer = await this.call<{ access_token: string }>('POST', '/api/v1/auth/token', { body, headers });
-    if (answer.status !== 200) throw new Error(`The admin could not sign in: ${answer.status} ${answer.text}`);
+    if (answer.status !== 200) throw new Error(`${this.username} could not sign in: ${answer.status} ${answer.text}`);
     this.token = answer.body.access_token;
   }
 

@@ -43,7 +43,7 @@ async function isQuiet({ scene, pool }: Stack): Promise<void> {
   check(scene, 'the views caught up with the ledger', caught);
 }
 
-async function allEvents(pool: Pool): Promise<LedgerEvent[]> {
+export async function allEvents(pool: Pool): Promise<LedgerEvent[]> {
   const all: LedgerEvent[] = [];
   for (let after = '0'; ;) {
     const text = `select position::text, stream, version, type, data, (extract(epoch from recorded_at) * 1000)::float8 as recorded

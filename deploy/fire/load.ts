@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type RunShape } from './api.js';
+import { type Api, type RunShape } from './api.js';
 import { type Stack } from './stack.js';
 
 /** One request and what came of it: a status, or no answer at all. */
@@ -40,6 +40,7 @@ export class Load {
     private readonly stack: Stack,
     private readonly make: (key: string) => object,
     private readonly repeatShare = 0.05,
+    private readonly api: Api = stack.api,
   ) {}
 
   get unanswered(): number {
@@ -123,7 +124,7 @@ export class Load {
     this.inFlight.add(attempt);
     try {
       const headers = { 'idempotency-key': order.key };
-      const { status, body, position } = await this.stack.api.post<RunShape>('/api/v1/runs', order.body, headers);
+      const { status, body, position } = await this.api.post<RunShape>('/api/v1/runs', order.body, headers);
       attempt.status = status;
       if (status < 200 || status > 299) return;
       order.named.add(body.id);

@@ -1,6 +1,7 @@
 /** Every scenario, in the order in which they run. */
 import { type Scenario } from './scene.js';
 import { bus } from './scenarios/bus.js';
+import { caps } from './scenarios/caps.js';
 import { crash } from './scenarios/crash.js';
 import { disk } from './scenarios/disk.js';
 import { ledger } from './scenarios/ledger.js';
@@ -10,4 +11,4 @@ import { runs } from './scenarios/runs.js';
 import { tamper } from './scenarios/tamper.js';
 import { trees } from './scenarios/trees.js';
 
-export const scenarios: readonly Scenario[] = [ledger, crash, tamper, rebuild, runs, trees, output, bus, disk];
+export const scenarios: readonly Scenario[] = [ledger, crash, tamper, rebuild, runs, caps, trees, output, bus, disk];
