@@ -31,7 +31,11 @@ export class BatchQueries {
     const text = `select ${columns} from batch_view v
       where ${whole} and ($1::text is null or v.owner = $1) and ($2::bigint is null or v.born < $2) order by v.born desc limit $3`;
     return this.views.seen('run_view', after, async () => {
-      const rows = await this.ask<Row>(text, [owner ?? null, cursor === undefined ? null : numeral(cursor), limit]);
+      const rows = await this.ask<Row>('batches-list', text, [
+        owner ?? null,
+        cursor === undefined ? null : numeral(cursor),
+        limit,
+      ]);
       return { items: rows.map(cardOf), next: rows.length === limit ? rows.at(-1)!.born : null };
     });
   }
@@ -42,22 +46,21 @@ export class BatchQueries {
     return this.views.seen(
       'run_view',
       after,
-      async () => (await this.ask<{ batches: number }>(text, [owner ?? null]))[0]!.batches,
+      async () => (await this.ask<{ batches: number }>('batches-count', text, [owner ?? null]))[0]!.batches,
     );
   }
 
   @Answers(subjects.getBatch)
   get({ data: { id, after } }: Request<{ id: string; after?: string }>): Promise<Seen<BatchCard | null>> {
     return this.views.seen('run_view', after, async () => {
-      const [row] = isId(id)
-        ? await this.ask<Row>(`select ${columns} from batch_view v where ${whole} and v.id = $1`, [id])
-        : [];
+      const text = `select ${columns} from batch_view v where ${whole} and v.id = $1`;
+      const [row] = isId(id) ? await this.ask<Row>('batch', text, [id]) : [];
       return row ? cardOf(row) : null;
     });
   }
 
-  private async ask<R extends object>(text: string, values: unknown[]): Promise<R[]> {
-    return (await withStore(() => this.context.pool.query<R>({ name: text, text, values }))).rows;
+  private async ask<R extends object>(name: string, text: string, values: unknown[]): Promise<R[]> {
+    return (await withStore(() => this.context.pool.query<R>({ name, text, values }))).rows;
   }
 }
 
