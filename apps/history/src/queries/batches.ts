@@ -53,9 +53,8 @@ export class BatchQueries {
   @Answers(subjects.getBatch)
   get({ data: { id, after } }: Request<{ id: string; after?: string }>): Promise<Seen<BatchCard | null>> {
     return this.views.seen('run_view', after, async () => {
-      const [row] = isId(id)
-        ? await this.ask<Row>('batches-get', `select ${columns} from batch_view v where ${whole} and v.id = $1`, [id])
-        : [];
+      const text = `select ${columns} from batch_view v where ${whole} and v.id = $1`;
+      const [row] = isId(id) ? await this.ask<Row>('batches-get', text, [id]) : [];
       return row ? cardOf(row) : null;
     });
   }
