@@ -1,6 +1,20 @@
 import { type FastifyRequest } from 'fastify';
-import { subjects, type BatchCard, type Committed, type ProcessListed } from '#bus';
-import { foldRun, may, noSuchBatch, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
+import { subjects, type BatchCard, type Committed, type CreateBatch, type ProcessListed } from '#bus';
+import {
+  batchRunId,
+  defaultPriority,
+  foldRun,
+  may,
+  noSuchBatch,
+  overWithBirth,
+  Refusal,
+  runStatuses,
+  streamParts,
+  type ActionKind,
+  type BatchEvent,
+  type RunEvent,
+  type RunRow,
+} from '#domain';
 import { hasRight, maySee, sessionOf, type Caller } from './caller.js';
 
 /** A run as its own events tell it, for an answer that need not wait for the view. */
@@ -54,6 +68,37 @@ export async function findBatch(
   const card = await caller.see(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
   if (!card || (owner !== undefined && card.owner !== owner)) throw noSuchBatch();
   return card;
+}
+
+/** A batch as its own first event tells it, for an answer that need not wait for the view; null for a repeat, which has gone on. */
+export function cardOf({ stream, events, repeated }: Committed<BatchEvent>): BatchCard | null {
+  const [created] = events as BatchEvent[];
+  if (repeated || created?.type !== 'BatchCreated') return null;
+  const { name, description, owner, total, at: createdAt } = created.data;
+  const over = overWithBirth(created.data);
+  const none = Object.fromEntries(runStatuses.map((status) => [status, 0])) as BatchCard['counts'];
+  const counts = { ...none, queued: total - over, succeeded: over };
+  return { id: streamParts(stream).id, name, description, owner, createdAt, counts };
+}
+
+/** Its runs as the order tells them, while all of them wait; the numbers that they were given are not among it. */
+export function* rowsOfBatch({ runs }: CreateBatch, { id, owner, createdAt }: BatchCard): Generator<RunRow> {
+  for (const [i, { secrets: _, ...asked }] of runs.entries()) {
+    const born = { ...asked, number: 0, priority: asked.policies.priority ?? defaultPriority, owner, batch: id };
+    yield foldRun(null, batchRunId(id, i), { type: 'RunRequested', data: { ...born, requestedAt: createdAt } })!;
+  }
+}
+
+/** A batch that was made before. A view that has not come so far knows nothing of it, which does not mean that there is none. */
+export async function batchMade(
+  caller: Caller,
+  request: FastifyRequest,
+  { stream, position }: Committed<BatchEvent>,
+): Promise<BatchCard> {
+  const card = await caller.see(request, subjects.getBatch, { id: streamParts(stream).id, after: position });
+  if (card) return card;
+  if (BigInt(request.ledgerPosition ?? 0) >= BigInt(position)) throw noSuchBatch();
+  throw new Refusal('unavailable', 'VIEW_BEHIND', 'The batch was made, and cannot be shown yet');
 }
 
 /** Commands run with the executor's rights on its machine: not for everybody who may run a load. */
