@@ -48,7 +48,8 @@ export async function findProcess(
   after?: string,
 ): Promise<ProcessListed> {
   const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
-  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
+  if (!row || !maySee(request, row))
+    throw absent(caller, request, new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process'));
   return row;
 }
 
@@ -66,8 +67,14 @@ export async function findBatch(
   after?: string,
 ): Promise<BatchCard> {
   const card = await caller.see(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
-  if (!card || (owner !== undefined && card.owner !== owner)) throw noSuchBatch();
+  if (!card || (owner !== undefined && card.owner !== owner)) throw absent(caller, request, noSuchBatch());
   return card;
+}
+
+/** A view that has not come as far as what the asker has written cannot say that there is no such thing. */
+function absent(caller: Caller, request: FastifyRequest, refusal: Refusal): Refusal {
+  if (!caller.isAhead(request)) return refusal;
+  return new Refusal('unavailable', 'VIEW_BEHIND', 'What was written last cannot be shown yet');
 }
 
 /** A batch as its own first event tells it, for an answer that need not wait for the view; null for a repeat, which has gone on. */
@@ -87,18 +94,6 @@ export function* rowsOfBatch({ runs }: CreateBatch, { id, owner, createdAt }: Ba
     const born = { ...asked, number: 0, priority: asked.policies.priority ?? defaultPriority, owner, batch: id };
     yield foldRun(null, batchRunId(id, i), { type: 'RunRequested', data: { ...born, requestedAt: createdAt } })!;
   }
-}
-
-/** A batch that was made before. A view that has not come so far knows nothing of it, which does not mean that there is none. */
-export async function batchMade(
-  caller: Caller,
-  request: FastifyRequest,
-  { stream, position }: Committed<BatchEvent>,
-): Promise<BatchCard> {
-  const card = await caller.see(request, subjects.getBatch, { id: streamParts(stream).id, after: position });
-  if (card) return card;
-  if (BigInt(request.ledgerPosition ?? 0) >= BigInt(position)) throw noSuchBatch();
-  throw new Refusal('unavailable', 'VIEW_BEHIND', 'The batch was made, and cannot be shown yet');
 }
 
 /** Commands run with the executor's rights on its machine: not for everybody who may run a load. */

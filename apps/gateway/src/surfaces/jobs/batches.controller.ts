@@ -9,7 +9,7 @@ import { Caller, hasRight, idFor, sessionOf } from '../../caller.js';
 import { everything, jsonArray } from '../../paging.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { batchMade, cardOf, findBatch, rowsOfBatch } from '../../rows.js';
+import { cardOf, findBatch, rowsOfBatch } from '../../rows.js';
 import { batchBody, batchForceBody, batchRead, batchShape, batchesQuery } from './batches.shapes.js';
 import { orderOf } from './jobs.orders.js';
 import { jobRead, jobShape, verdicts } from './jobs.shapes.js';
@@ -44,7 +44,7 @@ export class JobsBatchController {
     const made = await this.caller.send(request, subjects.createBatch, order);
     const card = cardOf(made);
     if (card) return batchWith(card, rowsOfBatch(order, card));
-    return this.withJobs(request, await batchMade(this.caller, request, made));
+    return this.withJobs(request, await findBatch(this.caller, request, order.id, {}));
   }
 
   @Route('GET', '/api/v1/job-batches', {

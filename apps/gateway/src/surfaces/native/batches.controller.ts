@@ -5,7 +5,7 @@ import { subjects } from '#bus';
 import { Caller, idFor, ownerFilter } from '../../caller.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { batchMade, cardOf, checkAction, findBatch } from '../../rows.js';
+import { cardOf, checkAction, findBatch } from '../../rows.js';
 import { batchBody, nativeBatch, nativeBatchShape } from './batches.shapes.js';
 import { oneQuery } from './native.shapes.js';
 
@@ -34,7 +34,7 @@ export class NativeBatchController {
     });
     const order = { id: idFor(request, 'batch'), name, description: null, runs };
     const made = await this.caller.send(request, subjects.createBatch, order);
-    return nativeBatchShape(cardOf(made) ?? (await batchMade(this.caller, request, made)));
+    return nativeBatchShape(cardOf(made) ?? (await findBatch(this.caller, request, order.id, {})));
   }
 
   @Route('GET', '/api/v1/batches/:id', {
