@@ -87,6 +87,11 @@ export class Caller {
     return value;
   }
 
+  /** Whether the asker has written something that the view which has just answered does not know of yet. */
+  isAhead({ session, ledgerPosition = '0' }: FastifyRequest): boolean {
+    return BigInt(this.written.get(session?.user.id ?? '') ?? 0) > BigInt(ledgerPosition);
+  }
+
   private metaOf(request: FastifyRequest): CallMeta {
     const actor = request.session?.user.id ?? 'anonymous';
     const key = request.method === 'POST' ? idempotencyKey(request) : undefined;

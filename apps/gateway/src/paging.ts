@@ -16,7 +16,7 @@ export async function* everything<T>(
 
 /** A JSON array as text, piece by piece: a full list asked for is streamed, not gathered. */
 export async function* jsonArray<T>(
-  items: AsyncIterable<T>,
+  items: AsyncIterable<T> | Iterable<T>,
   shape: (item: T) => unknown,
   before = '[',
   after = ']',

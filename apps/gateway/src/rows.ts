@@ -1,6 +1,20 @@
 import { type FastifyRequest } from 'fastify';
-import { subjects, type BatchCard, type Committed, type ProcessListed } from '#bus';
-import { foldRun, may, noSuchBatch, Refusal, streamParts, type ActionKind, type RunEvent, type RunRow } from '#domain';
+import { subjects, type BatchCard, type Committed, type CreateBatch, type ProcessListed } from '#bus';
+import {
+  batchRunId,
+  defaultPriority,
+  foldRun,
+  may,
+  noSuchBatch,
+  overWithBirth,
+  Refusal,
+  runStatuses,
+  streamParts,
+  type ActionKind,
+  type BatchEvent,
+  type RunEvent,
+  type RunRow,
+} from '#domain';
 import { hasRight, maySee, sessionOf, type Caller } from './caller.js';
 
 /** A run as its own events tell it, for an answer that need not wait for the view. */
@@ -34,7 +48,8 @@ export async function findProcess(
   after?: string,
 ): Promise<ProcessListed> {
   const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
-  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
+  if (!row || !maySee(request, row))
+    throw absent(caller, request, new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process'));
   return row;
 }
 
@@ -52,8 +67,33 @@ export async function findBatch(
   after?: string,
 ): Promise<BatchCard> {
   const card = await caller.see(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
-  if (!card || (owner !== undefined && card.owner !== owner)) throw noSuchBatch();
+  if (!card || (owner !== undefined && card.owner !== owner)) throw absent(caller, request, noSuchBatch());
   return card;
+}
+
+/** A view that has not come as far as what the asker has written cannot say that there is no such thing. */
+function absent(caller: Caller, request: FastifyRequest, refusal: Refusal): Refusal {
+  if (!caller.isAhead(request)) return refusal;
+  return new Refusal('unavailable', 'VIEW_BEHIND', 'What was written last cannot be shown yet');
+}
+
+/** A batch as its own first event tells it, for an answer that need not wait for the view; null for a repeat, which has gone on. */
+export function cardOf({ stream, events, repeated }: Committed<BatchEvent>): BatchCard | null {
+  const [created] = events as BatchEvent[];
+  if (repeated || created?.type !== 'BatchCreated') return null;
+  const { name, description, owner, total, at: createdAt } = created.data;
+  const over = overWithBirth(created.data);
+  const none = Object.fromEntries(runStatuses.map((status) => [status, 0])) as BatchCard['counts'];
+  const counts = { ...none, queued: total - over, succeeded: over };
+  return { id: streamParts(stream).id, name, description, owner, createdAt, counts };
+}
+
+/** Its runs as the order tells them, while all of them wait; the numbers that they were given are not among it. */
+export function* rowsOfBatch({ runs }: CreateBatch, { id, owner, createdAt }: BatchCard): Generator<RunRow> {
+  for (const [i, { secrets: _, ...asked }] of runs.entries()) {
+    const born = { ...asked, number: 0, priority: asked.policies.priority ?? defaultPriority, owner, batch: id };
+    yield foldRun(null, batchRunId(id, i), { type: 'RunRequested', data: { ...born, requestedAt: createdAt } })!;
+  }
 }
 
 /** Commands run with the executor's rights on its machine: not for everybody who may run a load. */

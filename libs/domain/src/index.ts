@@ -48,7 +48,15 @@ export {
   type RunRequested,
   type ForcedStatus,
 } from './run/run.events.js';
-export { type Batch, type BatchCommand, batch, batchRunId, noSuchBatch, runsOfBatch } from './batch/batch.js';
+export {
+  type Batch,
+  type BatchCommand,
+  batch,
+  batchRunId,
+  noSuchBatch,
+  overWithBirth,
+  runsOfBatch,
+} from './batch/batch.js';
 export { type BatchCreated, type BatchEvent } from './batch/batch.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';

@@ -60,6 +60,9 @@ export const noSuchBatch = () => new Refusal('not-found', 'BATCH_NOT_FOUND', 'No
 /** The id of a batch's run number `index` (from 0): who repeats the order means the same runs. */
 export const batchRunId = (batchId: string, index: number): string => derivedId('batch-run', batchId, String(index));
 
+/** How many of its runs were over with their birth, in three events; one that waits is born in one. */
+export const overWithBirth = ({ total, births }: BatchCreated): number => (births - total) / 2;
+
 /** Every run of a batch, in the order in which they were submitted. */
 export const runsOfBatch = (id: string, { total, joined }: Batch): string[] => [
   ...Array.from({ length: total }, (_, i) => batchRunId(id, i)),

@@ -3,12 +3,13 @@ import { Controller, Req, StreamableFile } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { subjects, type BatchCard, type OnOne } from '#bus';
+import { type RunRow } from '#domain';
 import { Context } from '#service';
 import { Caller, hasRight, idFor, sessionOf } from '../../caller.js';
 import { everything, jsonArray } from '../../paging.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { findBatch } from '../../rows.js';
+import { cardOf, findBatch, rowsOfBatch } from '../../rows.js';
 import { batchBody, batchForceBody, batchRead, batchShape, batchesQuery } from './batches.shapes.js';
 import { orderOf } from './jobs.orders.js';
 import { jobRead, jobShape, verdicts } from './jobs.shapes.js';
@@ -40,8 +41,10 @@ export class JobsBatchController {
     const roots = this.context.config.RUNLEDGER_ALLOWED_ROOTS;
     const runs = jobs.map((job, i) => orderOf(job, this.caller, roots, `jobs[${i}]: `));
     const order = { id: idFor(request, 'batch'), name: name ?? 'batch', description, runs };
-    const { stream } = await this.caller.send(request, subjects.createBatch, order);
-    return this.withJobs(request, await this.find(request, stream.slice('batch-'.length)));
+    const made = await this.caller.send(request, subjects.createBatch, order);
+    const card = cardOf(made);
+    if (card) return batchWith(card, rowsOfBatch(order, card));
+    return this.withJobs(request, await findBatch(this.caller, request, order.id, {}));
   }
 
   @Route('GET', '/api/v1/job-batches', {
@@ -117,12 +120,11 @@ export class JobsBatchController {
         ...{ batch: card.id, oldestFirst: true, limit },
         ...(cursor ? { cursor } : {}),
       });
-    const before = `${JSON.stringify(batchShape(card)).slice(0, -1)},"jobs":[`;
-    return streamed(jsonArray(everything(page), jobShape, before, ']}'));
+    return batchWith(card, everything(page));
   }
 
-  private find(request: FastifyRequest, id = paramOf(request)): Promise<BatchCard> {
-    return findBatch(this.caller, request, id, this.mine(request));
+  private find(request: FastifyRequest): Promise<BatchCard> {
+    return findBatch(this.caller, request, paramOf(request), this.mine(request));
   }
 
   /** Everyone sees his own only, admins all. */
@@ -134,6 +136,11 @@ export class JobsBatchController {
   private one(request: FastifyRequest, id: string): OnOne {
     return { id, any: hasRight(request, 'any:write') };
   }
+}
+
+function batchWith(card: BatchCard, jobs: AsyncIterable<RunRow> | Iterable<RunRow>): StreamableFile {
+  const before = `${JSON.stringify(batchShape(card)).slice(0, -1)},"jobs":[`;
+  return streamed(jsonArray(jobs, jobShape, before, ']}'));
 }
 
 const streamed = (pieces: AsyncIterable<string>) =>

@@ -5,7 +5,7 @@ import { subjects } from '#bus';
 import { Caller, idFor, ownerFilter } from '../../caller.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
-import { checkAction, findBatch } from '../../rows.js';
+import { cardOf, checkAction, findBatch } from '../../rows.js';
 import { batchBody, nativeBatch, nativeBatchShape } from './batches.shapes.js';
 import { oneQuery } from './native.shapes.js';
 
@@ -33,9 +33,8 @@ export class NativeBatchController {
       return { name: own ?? action.kind, ...this.caller.seal(action), policies, ...rest };
     });
     const order = { id: idFor(request, 'batch'), name, description: null, runs };
-    const { stream, position } = await this.caller.send(request, subjects.createBatch, order);
-    const id = stream.slice('batch-'.length);
-    return nativeBatchShape(await findBatch(this.caller, request, id, ownerFilter(request), position));
+    const made = await this.caller.send(request, subjects.createBatch, order);
+    return nativeBatchShape(cardOf(made) ?? (await findBatch(this.caller, request, order.id, {})));
   }
 
   @Route('GET', '/api/v1/batches/:id', {
