@@ -80,6 +80,58 @@ test('what changes at once is one order, and what stays makes no event', () => {
     .then([]);
 });
 
+describe('his own limit', () => {
+  const limited = (maxConcurrentRuns: number | null): UserEvent => ({
+    type: 'UserLimitChanged',
+    data: { maxConcurrentRuns, ...stamp },
+  });
+  const limitTo = (maxConcurrentRuns: number | null) => change({ maxConcurrentRuns });
+
+  test('may come with him, as a fact of its own', () => {
+    const first: UserEvent = { type: 'UserRegistered', data: { ...ann, ...stamp } };
+    given(user, [])
+      .when({ type: 'RegisterUser', meta, data: { ...ann, maxConcurrentRuns: 3 } })
+      .then([first, limited(3)]);
+    given(user, [])
+      .when({ type: 'RegisterUser', meta, data: { ...ann, maxConcurrentRuns: null } })
+      .then([first]);
+  });
+
+  test('is changed once, and taken away by null; left out it stays', () => {
+    given(user, [registered])
+      .when(limitTo(3))
+      .then([limited(3)]);
+    given(user, [registered]).when(limitTo(null)).then([]);
+    given(user, [registered, limited(3)])
+      .when(limitTo(3))
+      .then([]);
+    given(user, [registered, limited(3)])
+      .when(limitTo(5))
+      .then([limited(5)]);
+    given(user, [registered, limited(3)])
+      .when(limitTo(null))
+      .then([limited(null)]);
+    given(user, [registered, limited(3), limited(null)])
+      .when(limitTo(null))
+      .then([]);
+    given(user, [registered, limited(3)])
+      .when(change({}))
+      .then([]);
+    given(user, [registered, limited(3)])
+      .when(deactivate)
+      .then([{ type: 'UserDeactivated', data: stamp }]);
+  });
+
+  test('nobody has none to change', () => {
+    given(user, []).when(limitTo(3)).thenRefused('not-found', 'USER_NOT_FOUND');
+  });
+
+  test('outlives a deactivation', () => {
+    const state = [registered, limited(3), deactivated, reactivated].reduce(user.evolve, user.initial);
+    expect(state).toEqual({ status: 'active', role: 'operator', maxConcurrentRuns: 3 });
+  });
+});
+
 test('a role outlives a deactivation; an event of a newer version is passed over', () => {
   const state = [registered, deactivated, reactivated].reduce(user.evolve, user.initial);
   expect(state).toEqual({ status: 'active', role: 'operator', maxConcurrentRuns: null });
