@@ -40,7 +40,8 @@ function wordsFor({ ready, retry, queue, light, living, serving, going, most, ri
   if (living === 0) return 'no executor is running';
   if (serving === 0) return `no executor serves the queue "${queue}"`;
   if (rival) return `waits for the run before it, ${rival}, to end`;
-  if (!light && going >= most) return `its owner has ${going} runs going, and the limit is ${most}`;
+  if (!light && going >= most)
+    return `its owner has ${going} ${going === 1 ? 'run' : 'runs'} going, and the limit is ${most}`;
   if (before === 0) return 'is next: it starts as soon as a slot is free';
   const many = before === mostCounted ? `${mostCounted} or more` : String(before);
   return `waits for a free slot; ${many} ${before === 1 ? 'run is' : 'runs are'} before it`;
