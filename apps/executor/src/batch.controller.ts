@@ -9,13 +9,14 @@ import {
   Refusal,
   runsOfBatch,
   type BatchCommand,
+  type BatchCreated,
   type BatchEvent,
   type ForcedStatus,
   type Meta,
   type RunCommand,
 } from '#domain';
 import { birth, isAtOnce, report } from '#admission';
-import { handle, repeated, withStore, type Alongside, type Append, type Handled, type Ledger } from '#ledger';
+import { handle, withStore, type Append, type Handled, type Ledger } from '#ledger';
 import { committed, Context, metaOf } from '#service';
 import { erase } from './eraser.js';
 import { Executor } from './executor.js';
@@ -38,22 +39,16 @@ export class BatchController {
     const { ledger, log } = this.context;
     const { id, name, description, runs } = data;
     const meta = metaOf(call, id);
-    const before = meta.idempotency && (await repeated<BatchEvent>(ledger, meta));
-    if (before) return committed(before);
-    const stream = `batch-${id}`;
-    const made = await Promise.all(runs.map((each, i) => this.birthOf(id, each, i, meta)));
-    const births = made.reduce((sum, { events }) => sum + events.length, 0);
-    const order = { type: 'CreateBatch' as const, meta, data: { name, description, total: runs.length, births } };
-    const key = meta.idempotency;
-    const alongside: Alongside = key
-      ? { idempotency: [{ actor: meta.actor, ...key, stream, command: meta.commandId }] }
-      : {};
-    const events = batch.decide(batch.initial, order);
-    const [verdict] = await ledger.appendAll([{ stream, expected: 0, events, meta, alongside }, ...made]);
-    if (verdict!.verdict !== 'appended') return committed(await handle(ledger, batch, id, order));
-    log.debug({ batch: id, runs: runs.length }, 'batch created');
-    const { position, version } = verdict!.events[0]!;
-    return { stream, position: String(BigInt(position) + BigInt(births)), version, events, repeated: false };
+    const births = await Promise.all(runs.map((each, i) => this.birthOf(id, each, i, meta)));
+    const events = births.reduce((sum, each) => sum + each.events.length, 0);
+    const order = {
+      type: 'CreateBatch' as const,
+      meta,
+      data: { name, description, total: runs.length, births: events },
+    };
+    const handled = await handle(ledger, batch, id, order, { creating: true, together: births });
+    log.debug({ batch: id, runs: runs.length, repeated: handled.repeated }, 'batch created');
+    return whole(handled);
   }
 
   private async birthOf(id: string, asked: CreateBatch['runs'][number], index: number, meta: Meta): Promise<Append> {
@@ -142,6 +137,14 @@ export class BatchController {
     await Promise.all(Array.from({ length: together }, worker));
     return { ...(handled ? committed(handled) : {}), position: String(newest), count };
   }
+}
+
+/** Its runs were born in the events that follow its own: who has seen the last of them has seen all of it. */
+function whole(handled: Handled<BatchEvent>): Committed<BatchEvent> {
+  const [created] = handled.events;
+  if (created?.type !== 'BatchCreated') return committed(handled);
+  const { births } = created.data as BatchCreated;
+  return { ...committed(handled), position: String(BigInt(created.position) + BigInt(births)) };
 }
 
 /** Before the run is born, so that a batch knows of every run there is; one that is never born after all needs nothing. */

@@ -43,6 +43,7 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
   });
   const fastify = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   refuseOpenRoutes(fastify);
+  limitBodies(fastify);
   readBodies(fastify);
   await app.register(cookie as never);
   if (config.RUNLEDGER_ALLOWED_ORIGINS.length > 0) {
@@ -188,5 +189,14 @@ function refuseOpenRoutes(fastify: FastifyInstance): void {
     );
     if (open.length === 0 || /^\/docs(\/|$)/.test(url)) return;
     throw new Error(`A route without a policy: ${open.join(', ')} ${url}`);
+  });
+}
+
+/** What a route says of its own body, where it is not the limit of all. */
+function limitBodies(fastify: FastifyInstance): void {
+  const limits = new Map(routes.map(({ method, path, bodyLimit: own }) => [`${method} ${path}`, own]));
+  fastify.addHook('onRoute', (route) => {
+    const own = limits.get(`${String(route.method)} ${route.url}`);
+    if (own !== undefined) route.bodyLimit = own;
   });
 }

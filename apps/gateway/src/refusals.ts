@@ -136,8 +136,6 @@ function at(input: unknown, path: PropertyKey[]): unknown {
 function protocolFault(error: unknown, surface: Surface): Omit<Fault, 'correlationId'> | null {
   const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
   switch (code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return { status: 413, code: 'BODY_TOO_LARGE', message: 'The request body is too large' };
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message: 'This content type is not supported here' };
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
@@ -146,6 +144,7 @@ function protocolFault(error: unknown, surface: Surface): Omit<Fault, 'correlati
   }
   const status = error instanceof HttpException ? error.getStatus() : typeof statusCode === 'number' ? statusCode : 0;
   if (status === 404) return { status, code: 'NO_SUCH_PATH', message: 'Not found' };
+  if (status === 413) return { status, code: 'BODY_TOO_LARGE', message: 'The request body is too large' };
   if (status >= 400 && status < 500) return { status, code: 'BAD_REQUEST', message: 'Bad request' };
   return null;
 }

@@ -1,5 +1,5 @@
 import { eventId, fold, Refusal, type Decider, type DomainEvent, type Meta } from '#domain';
-import { type Alongside } from './append.js';
+import { type Alongside, type Append, type Verdict } from './append.js';
 import { type Ledger } from './ledger.js';
 import { type StoredEvent } from './stored.js';
 
@@ -20,6 +20,8 @@ export interface HandleOptions<S, E extends DomainEvent> {
   known?: { state: S; version: number };
   /** Rows for the same flush; `state` and `version` are the stream's after these events. */
   alongside?: (events: E[], state: S, version: number) => Alongside;
+  /** Appends to other streams in the same commit; they stand and fall with the order's own. */
+  together?: readonly Append[];
 }
 
 const tries = 5;
@@ -55,7 +57,7 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
   decider: Decider<S, C, E>,
   stream: string,
   command: C,
-  { creating = false, known, alongside }: HandleOptions<S, E>,
+  { creating = false, known, alongside, together = [] }: HandleOptions<S, E>,
 ): Promise<Handled<E>> {
   const { meta } = command;
   for (let attempt = 1; attempt <= tries; attempt++) {
@@ -71,7 +73,8 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
     }
     const after = version + events.length;
     const rows = { ...alongside?.(events, fold(decider, events, state), after), ...keyRow(meta, stream) };
-    const { verdict } = await ledger.append({ stream, expected: version, events, meta, alongside: rows });
+    const own = { stream, expected: version, events, meta, alongside: rows };
+    const verdict = await appendWith(ledger, own, together);
     if (verdict.verdict === 'appended') {
       const appended = verdict.events as StoredEvent<E>[];
       return { stream, position: appended.at(-1)!.position, version: after, events: appended, repeated: false };
@@ -82,6 +85,13 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
     }
   }
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
+}
+
+async function appendWith(ledger: Ledger, own: Append, others: readonly Append[]): Promise<Verdict> {
+  if (others.length === 0) return (await ledger.append(own)).verdict;
+  const requires = [{ stream: own.stream, version: own.expected! }];
+  const [verdict] = await ledger.appendAll([own, ...others.map((each) => ({ ...each, requires }))]);
+  return verdict!;
 }
 
 function keyRow({ idempotency, actor, commandId: command }: Meta, stream: string): Alongside {
