@@ -95,10 +95,10 @@ export class BatchController {
     }
     const runs = runsOfBatch(id, state);
     const purge = (own: Meta): OnRun => ({ type: 'PurgeRun', meta: own, data: { any: true } });
-    await this.each(null, runs, meta, purge);
+    const { count } = await this.each(null, runs, meta, purge);
     for (let i = 0; i < runs.length; i += together) await erase(pool, runs.slice(i, i + together));
     const handled = await this.order(id, { type: 'DeleteBatch', meta, data: { any } });
-    return { ...committed(handled), count: runs.length };
+    return { ...committed(handled), count };
   }
 
   private order(id: string, command: BatchCommand): Promise<Handled<BatchEvent>> {
