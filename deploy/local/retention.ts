@@ -54,7 +54,7 @@ async function purge(ledger: Ledger, limits: Limits): Promise<void> {
     sweep(pool, limits, async (run) => {
       const order = { type: 'PurgeRun' as const, meta: systemMeta(newId(), correlation), data: { any: true } };
       const { events } = await report(ledger, run, order);
-      const bytes = await erase(pool, run);
+      const bytes = await erase(pool, [run]);
       return events.length > 0 ? bytes : null;
     }),
   );

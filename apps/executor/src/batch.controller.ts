@@ -95,9 +95,10 @@ export class BatchController {
     }
     const runs = runsOfBatch(id, state);
     const purge = (own: Meta): OnRun => ({ type: 'PurgeRun', meta: own, data: { any: true } });
-    await this.each(null, runs, meta, purge, (run) => erase(pool, run));
+    const { count } = await this.each(null, runs, meta, purge);
+    for (let i = 0; i < runs.length; i += together) await erase(pool, runs.slice(i, i + together));
     const handled = await this.order(id, { type: 'DeleteBatch', meta, data: { any } });
-    return { ...committed(handled), count: runs.length };
+    return { ...committed(handled), count };
   }
 
   private order(id: string, command: BatchCommand): Promise<Handled<BatchEvent>> {
@@ -115,20 +116,13 @@ export class BatchController {
   }
 
   /** Carries an order to each run; `count`: how many it made a difference to, `position`: the newest of what it came to. */
-  private async each(
-    handled: Handled<BatchEvent> | null,
-    runs: string[],
-    meta: Meta,
-    orderFor: (meta: Meta) => OnRun,
-    then: (run: string) => Promise<unknown> = () => Promise.resolve(),
-  ) {
+  private async each(handled: Handled<BatchEvent> | null, runs: string[], meta: Meta, orderFor: (meta: Meta) => OnRun) {
     let [count, newest] = [0, BigInt(handled?.position ?? 0)];
     const one = async (run: string) => {
       const { idempotency: _, ...own } = { ...meta, commandId: newId() };
       const { events, position } = await report(this.context.ledger, run, orderFor(own)).catch(unlessOver);
       if (events.length > 0) count++;
       if (BigInt(position) > newest) newest = BigInt(position);
-      await then(run);
     };
     const left = runs.values();
     const worker = async () => {

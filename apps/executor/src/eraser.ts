@@ -25,8 +25,8 @@ export class Eraser implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 }
 
-/** Deletes what a purged run printed and answers how many bytes that was; what has not been purged stays. */
-export async function erase(pool: Pool, run: string): Promise<number> {
+/** Deletes what purged runs printed and answers how many bytes that was; what has not been purged stays. */
+export async function erase(pool: Pool, runs: string[]): Promise<number> {
   return withStore(async () => {
     // Whoever may not have seen the mark is through with its chunks; whoever comes later sees it.
     await pool.query('select pg_advisory_xact_lock(7265003)');
@@ -35,17 +35,19 @@ export async function erase(pool: Pool, run: string): Promise<number> {
       const answer = await pool.query<{ bytes: number; rows: number }>({
         name: 'output-erase',
         text: `with page as (
-            select o.attempt, o.seq from run_output o join run_purge p using (run_id) where o.run_id = $1 limit ${together}
+            select o.run_id, o.attempt, o.seq from run_output o join run_purge p using (run_id)
+            where o.run_id = any ($1) limit ${together}
           ), gone as (
-            delete from run_output o using page where o.run_id = $1 and o.attempt = page.attempt and o.seq = page.seq
+            delete from run_output o using page
+            where o.run_id = any ($1) and o.run_id = page.run_id and o.attempt = page.attempt and o.seq = page.seq
             returning octet_length(o.bytes) as bytes
           ) select coalesce(sum(bytes), 0)::int as bytes, count(*)::int as rows from gone`,
-        values: [run],
+        values: [runs],
       });
       rows = answer.rows[0]!.rows;
       erased += answer.rows[0]!.bytes;
     }
-    await pool.query('update run_purge set erased = true where run_id = $1 and not erased', [run]);
+    await pool.query('update run_purge set erased = true where run_id = any ($1) and not erased', [runs]);
     return erased;
   });
 }
@@ -54,5 +56,9 @@ export async function erase(pool: Pool, run: string): Promise<number> {
 export async function eraseLeftovers(pool: Pool): Promise<void> {
   const text = `select run_id from run_purge where not erased and at < clock_timestamp() - interval '5 seconds' order by at limit 100`;
   const { rows } = await pool.query<{ run_id: string }>(text);
-  for (const { run_id } of rows) await erase(pool, run_id);
+  if (rows.length > 0)
+    await erase(
+      pool,
+      rows.map(({ run_id }) => run_id),
+    );
 }

@@ -55,10 +55,10 @@ test('megabytes are gone when it answers, and said to be so many; another run’
   await Promise.all([run, other].map((each) => happens(context, each, 'RunSucceeded')));
   const bytes = await stored(run);
   expect(bytes).toBe(9_000_004);
-  expect(await erase(context.pool, run)).toBe(0);
+  expect(await erase(context.pool, [run])).toBe(0);
   await purge(run);
-  expect(await erase(context.pool, run)).toBe(bytes);
-  expect(await erase(context.pool, run)).toBe(0);
+  expect(await erase(context.pool, [run])).toBe(bytes);
+  expect(await erase(context.pool, [run])).toBe(0);
   expect([await chunksOf(run), await stored(other)]).toEqual([0, 5]);
 });
 
@@ -67,7 +67,7 @@ test('purged in the middle of a flood: nothing of it comes back, to the store or
   await eventually(async () => (await stored(run)) > 500_000, 15_000);
   await force(run);
   await purge(run);
-  await erase(context.pool, run);
+  await erase(context.pool, [run]);
   let told = 0;
   const stop = context.bus.listen(
     bells.output,
@@ -90,7 +90,7 @@ test('chunks on their way and the purge at the same time: whoever is last, none 
     ]);
   for (const run of runs) {
     const chunks = Array.from({ length: 25 }, (_, i) => late(run, 2 + i));
-    const purging = purge(run).then(() => erase(context.pool, run));
+    const purging = purge(run).then(() => erase(context.pool, [run]));
     await Promise.all([...chunks, purging, ...Array.from({ length: 10 }, (_, i) => late(run, 100 + i))]);
     expect(await chunksOf(run)).toBe(0);
   }
@@ -122,7 +122,7 @@ test('output given for a run: whole characters and bytes, each stream by itself,
   const printed = await readOutput(context.pool, { run, after: null, attempt: 1, limit: 1_000 });
   expect(printed.chunks.map(({ bytes }) => Buffer.from(bytes, 'base64').toString())).toEqual(['printed\n']);
   await purge(run);
-  await erase(context.pool, run);
+  await erase(context.pool, [run]);
   expect(await chunksOf(run)).toBe(0);
 });
 

@@ -48,7 +48,7 @@ export class RunController {
     const { ledger, pool } = this.context;
     const { id, any } = data;
     const handled = await report(ledger, id, { type: 'PurgeRun', meta: metaOf(meta), data: { any } });
-    return { ...committed(handled), erased: await erase(pool, id) };
+    return { ...committed(handled), erased: await erase(pool, [id]) };
   }
 
   @Answers(subjects.readOutput)

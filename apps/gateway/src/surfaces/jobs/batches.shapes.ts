@@ -55,7 +55,8 @@ export function batchShape({ id, name, description, owner, createdAt, counts }: 
 }
 
 function statusOf(of: Record<JobStatus, number>, total: number): JobStatus {
-  if (of.pending === total) return 'pending';
+  // One whose jobs were all purged waits for nothing.
+  if (of.pending === total && total > 0) return 'pending';
   if (of.pending + of.running > 0) return 'running';
   if (of.failed > 0) return 'failed';
   return of.canceled > 0 ? 'canceled' : 'success';
