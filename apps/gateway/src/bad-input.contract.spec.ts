@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { adminOf, eventually, sendRaw, sharedStack, type Client, type Stack } from '#testing';
+import { faults, noop } from './bad-input.harness.js';
 import { expectRefusal, headOf, type SurfaceName } from './refused.harness.js';
 
 interface Target {
@@ -28,7 +29,6 @@ beforeAll(async () => {
 afterEach(async () => expect(await headOf(admin)).toBe(head));
 afterAll(() => stack.stop(), 60_000);
 
-const noop = { kind: 'noop' };
 const targets: Record<string, Target> = {
   'viewer: log in': {
     surface: 'viewer',
@@ -88,71 +88,6 @@ const targets: Record<string, Target> = {
     good: () => ({ name: 'b', runs: [{ action: noop }] }),
     malformed: 422,
   },
-};
-
-/** A good body with one field exchanged, or left out by `undefined`. */
-const faults: Record<string, Record<string, unknown>[]> = {
-  'viewer: log in': [
-    ...[{ username: undefined }, { password: undefined }, { username: 7 }, { password: null }, { username: ['admin'] }],
-    ...[{ username: { $ne: '' } }, { username: '' }, { username: 'a'.repeat(257) }, { password: 'p'.repeat(5_000) }],
-  ],
-  'native: define a process': [
-    ...[{ name: undefined }, { action: undefined }, { name: 7 }, { name: '' }, { name: 'n'.repeat(201) }],
-    ...[{ action: 'noop' }, { action: null }, { action: {} }, { action: { kind: 'no-such-kind' } }, { description: 7 }],
-    ...[
-      { action: { ...noop, more: 1 } },
-      { action: { kind: 'command' } },
-      { action: { kind: 'command', command: [] } },
-    ],
-    ...[{ action: { kind: 'command', command: [''] } }, { action: { kind: 'command', command: 'ls' } }],
-    ...[{ action: { kind: 'command', command: ['a'], shell: 'b' } }, { policies: { timeout: 'soon' } }],
-    ...[{ policies: { retry: { attempts: 99 } } }, { policies: { typo: 1 } }, { policies: [] }, { triggers: 'often' }],
-    ...[{ action: { kind: 'command', shell: 'x', env: { LD_PRELOAD: '/x' } } }, { triggers: [{}] }, { typo: true }],
-    ...[{ action: { kind: 'command', shell: 'x', env: { 'NOT A NAME': '' } } }, { owner: 'me' }, { id: 'x' }],
-    ...[{ name: '\ud800' }, { description: 'd'.repeat(2_001) }, { triggers: [{ cron: '0 2 * * *', typo: 1 }] }],
-  ],
-  'native: run something once': [
-    ...[{ action: undefined }, { action: { kind: 'command', shell: '' } }, { name: [] }, { parameters: 'x' }],
-    ...[{ typo: 1 }, { policies: { priority: 11 } }, { action: { kind: 'command', shell: 'x', cwd: '' } }],
-  ],
-  'native: revise a process': [
-    ...[{ revision: undefined }, { revision: '1' }, { revision: 0 }, { revision: 1.5 }, { name: null }, { typo: 1 }],
-    ...[{ action: {} }, { triggers: {} }, { policies: null }, { number: 9 }],
-  ],
-  'jobs: submit a job': [
-    ...[
-      { command: undefined },
-      { command: [] },
-      { command: 'ls -l' },
-      { command: [1] },
-      { env: { A: 1 } },
-      { env: [] },
-    ],
-    ...[
-      { priority: 11 },
-      { priority: 'high' },
-      { working_dir: 7 },
-      { name: '' },
-      { payload: 'x' },
-      { queue: 'no name' },
-    ],
-    ...[{ batch_id: 'x' }, { env: { LD_PRELOAD: '/x' } }, { command: ['a\u0000'] }],
-  ],
-  'jobs: submit a batch': [
-    ...[{ jobs: undefined }, { jobs: [] }, { jobs: {} }, { jobs: [{ command: ['true'] }, {}] }, { name: '' }],
-    ...[{ name: 7 }, { jobs: [{ command: ['true'], priority: 11 }] }, { description: 7 }],
-  ],
-  'jobs: set the limit': [
-    { max_jobs: undefined },
-    { max_jobs: 0 },
-    { max_jobs: -1 },
-    { max_jobs: 1.5 },
-    { max_jobs: '3' },
-  ],
-  'native: run a batch': [
-    ...[{ runs: undefined }, { runs: [] }, { runs: [{}] }, { runs: [{ action: noop }, { action: noop, typo: 1 }] }],
-    ...[{ typo: 1 }, { name: [] }, { runs: [{ action: noop, policies: { queue: 'no name' } }] }],
-  ],
 };
 
 const each = Object.entries(targets);

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { readFileSync } from 'node:fs';
 import { type z } from 'zod';
 import { type batchRead } from './batches.shapes.js';
@@ -45,5 +46,18 @@ export function pidIn(file: string): number | undefined {
     return Number(readFileSync(file, 'utf8')) || undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** How many batches, runs and waiting runs there are, and how long the ledger is. */
+export async function everythingWritten({ databaseUrl }: { databaseUrl: string }): Promise<object> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const text = `select (select count(*) from queue) as queued, (select count(*) from batch_view) as batches,
+      (select count(*) from run_view) as runs, (select last from block order by first desc limit 1) as head`;
+    return (await client.query<object>(text)).rows[0]!;
+  } finally {
+    await client.end();
   }
 }

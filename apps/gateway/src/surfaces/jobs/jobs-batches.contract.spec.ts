@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import pg from 'pg';
 import { adminOf, Client, eventually, sendRaw, startStack, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import {
   batches,
   countsOf,
+  everythingWritten,
   isActive,
   missing,
   never,
@@ -56,19 +56,6 @@ const over = (id: string, by = olga) =>
   });
 const names = ({ jobs }: { jobs: Job[] }) => jobs.map(({ name }) => name);
 const ids = (jobs: { id: string }[]) => jobs.map(({ id }) => id);
-
-/** How many batches, runs and waiting runs there are, and how long the ledger is. */
-async function everythingWritten(): Promise<object> {
-  const client = new pg.Client({ connectionString: stack.databaseUrl });
-  await client.connect();
-  try {
-    const text = `select (select count(*) from queue) as queued, (select count(*) from batch_view) as batches,
-      (select count(*) from run_view) as runs, (select last from block order by first desc limit 1) as head`;
-    return (await client.query<object>(text)).rows[0]!;
-  } finally {
-    await client.end();
-  }
-}
 
 describe('Example Batch Creation', () => {
   const example = {
@@ -231,13 +218,13 @@ describe('all or none', () => {
     ['an empty name of the batch', { name: '', jobs: good(1) }, ['body', 'name']],
     ['a description that is no text', { name: 'b', description: 7, jobs: good(1) }, ['body', 'description']],
   ])('%s is 422 with its place, and nothing is written', async (_, body, loc) => {
-    const before = await everythingWritten();
+    const before = await everythingWritten(stack);
     const answer = await olga.post<Invalid>(batches, body);
     expect([answer.status, Object.keys(answer.body)]).toEqual([422, ['detail']]);
     const [first] = answer.body.detail;
     expect(first).toMatchObject({ type: expect.any(String), loc, msg: expect.stringMatching(/\w/) });
     expect(first).toHaveProperty('input');
-    expect(await everythingWritten()).toEqual(before);
+    expect(await everythingWritten(stack)).toEqual(before);
   });
 
   test('every bad job is named', async () => {
@@ -252,7 +239,7 @@ describe('all or none', () => {
   });
 
   test('what cannot be stored of one job is refused with all of them', async () => {
-    const before = await everythingWritten();
+    const before = await everythingWritten(stack);
     for (const bad of [
       { command: ['x'], payload: { long: 'x'.repeat(1_048_577) } },
       { command: ['x'], payload: { nul: 'a\u0000' } },
@@ -263,16 +250,16 @@ describe('all or none', () => {
         { detail: [expect.objectContaining({ msg: expect.stringMatching(/\w/) })] },
       ]);
     }
-    expect(await everythingWritten()).toEqual(before);
+    expect(await everythingWritten(stack)).toEqual(before);
   });
 
   test('a working directory outside the allowed roots is 400 and names the job', async () => {
-    const before = await everythingWritten();
+    const before = await everythingWritten(stack);
     for (const working_dir of ['/etc', '/tmp/../etc', '/tmpfoo', 'relative']) {
       const { status, body } = await olga.post(batches, with17({ command: ['x'], working_dir }));
       expect([status, body]).toEqual([400, { detail: 'jobs[17]: Working directory outside allowed paths' }]);
     }
-    expect(await everythingWritten()).toEqual(before);
+    expect(await everythingWritten(stack)).toEqual(before);
     const inside = good(3).map((job, i) => ({ ...job, working_dir: ['/tmp', '/tmp/', '/srv/work/a'][i] }));
     expect((await make(inside)).total_jobs).toBe(3);
   });
@@ -312,55 +299,6 @@ describe('all or none', () => {
     expect(countsOf(await read(made.id))).toMatchObject({ pending: 0, canceled: 10_000 });
     const { status, body } = await olga.call('DELETE', `${batches}/${made.id}`);
     expect([status, body]).toEqual([200, { detail: 'Batch deleted with 10000 job(s)' }]);
-  });
-});
-
-describe('Idempotency-Key', () => {
-  let keys = 0;
-  const keyed = (key: string, body: object, by = olga) => by.post<Batch>(batches, body, { 'idempotency-key': key });
-  const newKey = () => `batch-${++keys}`;
-  const of = (...jobNames: string[]) => ({
-    name: 'keyed',
-    jobs: jobNames.map((name) => ({ name, command: ['true'], ...never })),
-  });
-
-  test('a repeat is the same batch, and nothing is written; another body is 422', async () => {
-    const key = newKey();
-    const first = await keyed(key, of('a', 'b'));
-    const before = await everythingWritten();
-    const again = await keyed(key, of('a', 'b'));
-    expect([first.status, again.status, again.body]).toEqual([202, 202, first.body]);
-    for (const body of [of('a'), of('b', 'a'), of('a', 'b', 'c')]) {
-      expect((await keyed(key, body)).status).toBe(422);
-    }
-    expect(await everythingWritten()).toEqual(before);
-    expect((await keyed(key, of('a', 'b'), otto)).body.id).not.toBe(first.body.id);
-  });
-
-  test('of ten at once with one key one is made, and all are answered with the whole of it', async () => {
-    for (let round = 0; round < 5; round++) {
-      const key = newKey();
-      const body = of(...Array.from({ length: 30 }, (_, i) => String(i)));
-      const answers = await Promise.all(Array.from({ length: 10 }, () => keyed(key, body)));
-      expect(answers.map(({ status }) => status)).toEqual(Array<number>(10).fill(202));
-      for (const answer of answers) expect(ids(answer.body.jobs)).toEqual(ids(answers[0]!.body.jobs));
-      expect(answers[0]!.body.jobs).toHaveLength(30);
-    }
-  });
-
-  test('of different ones at once with one key one is made, and of the others not a job', async () => {
-    for (let round = 0; round < 5; round++) {
-      const key = newKey();
-      const bodies = Array.from({ length: 8 }, (_, i) =>
-        of(...Array.from({ length: 1 + i * 5 }, (__, k) => `${i}.${k}`)),
-      );
-      const answers = await Promise.all(bodies.map((body) => keyed(key, body)));
-      const made = answers.flatMap(({ status, body }, i) => (status === 202 ? [{ body, asked: bodies[i]! }] : []));
-      expect(answers.map(({ status }) => status).filter((status) => status !== 422)).toEqual([202]);
-      const batch = await read(made[0]!.body.id);
-      expect(names(batch)).toEqual(made[0]!.asked.jobs.map(({ name }) => name));
-      expect(batch.total_jobs).toBe(made[0]!.asked.jobs.length);
-    }
   });
 });
 
