@@ -45,6 +45,8 @@ async function signIn(username: string): Promise<Client> {
 async function make(jobs: object[], more: object = {}, by = olga): Promise<Batch> {
   const { status, body, text } = await by.post<Batch>(batches, { name: 'a batch', jobs, ...more });
   if (status !== 202) throw new Error(`${status}: ${text}`);
+  // Whoever made it sees it at once, others with the next look of the view.
+  await eventually('all to see it', async () => (await admin.get(`${batches}/${body.id}`)).status === 200);
   return body;
 }
 
