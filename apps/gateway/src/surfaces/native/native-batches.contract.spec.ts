@@ -50,6 +50,8 @@ const read = async (id: string, by = olga) => (await by.get<Batch & Problem>(`/a
 async function make(runs: object[], more: object = {}, by = olga): Promise<Batch> {
   const { status, body, text } = await post({ runs, ...more }, by);
   if (status !== 202) throw new Error(`${status}: ${text}`);
+  // Whoever made it sees it at once, others with the next look of the view.
+  await eventually('all to see it', async () => (await admin.get(`/api/v1/batches/${body.id}`)).status === 200);
   return body;
 }
 
