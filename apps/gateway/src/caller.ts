@@ -38,7 +38,7 @@ export class Caller {
     this.bus = context.bus;
     this.secrets = context.secrets;
     this.bus.listen(bells.flushed, ({ last }) => {
-      if (BigInt(last) > BigInt(this.newest)) this.newest = last;
+      this.newest = later(this.newest, last)!;
     });
   }
 
@@ -87,9 +87,22 @@ export class Caller {
     return value;
   }
 
-  /** Whether the asker has written something that the view which has just answered does not know of yet. */
-  isAhead({ session, ledgerPosition = '0' }: FastifyRequest): boolean {
-    return BigInt(this.written.get(session?.user.id ?? '') ?? 0) > BigInt(ledgerPosition);
+  /**
+   * Asks for one thing. Where a view does not have it that had not come as far as what was heard of the ledger, it is asked
+   * again when it has: whatever anybody was told of is there for everybody.
+   */
+  async find<Q extends { after?: string }, T>(
+    request: FastifyRequest,
+    subject: Subject<Q, Seen<T | null>>,
+    data: NoInfer<Q>,
+  ): Promise<T | null> {
+    const { newest } = this;
+    const isBehind = () => BigInt(request.ledgerPosition ?? 0) < BigInt(newest);
+    const found = await this.see(request, subject, data);
+    if (found !== null || !isBehind()) return found;
+    const again = await this.see(request, subject, { ...data, after: newest });
+    if (again !== null || !isBehind()) return again;
+    throw new Refusal('unavailable', 'VIEW_BEHIND', 'What was written last cannot be shown yet');
   }
 
   private metaOf(request: FastifyRequest): CallMeta {
@@ -106,6 +119,7 @@ export class Caller {
 
   private note(request: FastifyRequest, position: string): void {
     request.ledgerPosition = position;
+    this.newest = later(this.newest, position)!;
     const user = request.session?.user.id;
     if (!user || position === '0') return;
     if (this.written.size > remembered) this.written.clear();

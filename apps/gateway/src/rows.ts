@@ -29,7 +29,7 @@ const noSuchRun = () => new Refusal('not-found', 'RUN_NOT_FOUND', 'No such run')
 
 /** The run, or the same "not found" for one that is hidden as for one that is missing. */
 export async function findRun(caller: Caller, request: FastifyRequest, id: string, after?: string): Promise<RunRow> {
-  const row = await caller.see(request, subjects.getRun, { id, ...(after ? { after } : {}) });
+  const row = await caller.find(request, subjects.getRun, { id, ...(after ? { after } : {}) });
   if (!row || !maySee(request, row)) throw noSuchRun();
   return row;
 }
@@ -47,9 +47,8 @@ export async function findProcess(
   id: string,
   after?: string,
 ): Promise<ProcessListed> {
-  const row = await caller.see(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
-  if (!row || !maySee(request, row))
-    throw absent(caller, request, new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process'));
+  const row = await caller.find(request, subjects.getProcess, { id, ...(after ? { after } : {}) });
+  if (!row || !maySee(request, row)) throw new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
   return row;
 }
 
@@ -66,15 +65,9 @@ export async function findBatch(
   { owner }: { owner?: string },
   after?: string,
 ): Promise<BatchCard> {
-  const card = await caller.see(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
-  if (!card || (owner !== undefined && card.owner !== owner)) throw absent(caller, request, noSuchBatch());
+  const card = await caller.find(request, subjects.getBatch, { id, ...(after ? { after } : {}) });
+  if (!card || (owner !== undefined && card.owner !== owner)) throw noSuchBatch();
   return card;
-}
-
-/** A view that has not come as far as what the asker has written cannot say that there is no such thing. */
-function absent(caller: Caller, request: FastifyRequest, refusal: Refusal): Refusal {
-  if (!caller.isAhead(request)) return refusal;
-  return new Refusal('unavailable', 'VIEW_BEHIND', 'What was written last cannot be shown yet');
 }
 
 /** A batch as its own first event tells it, for an answer that need not wait for the view; null for a repeat, which has gone on. */

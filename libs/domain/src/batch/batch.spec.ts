@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { given } from '#testing';
 import { fold, type Meta } from '../decider.js';
 import { type BatchEvent } from './batch.events.js';
-import { batch, batchRunId, runsOfBatch, type BatchCommand } from './batch.js';
+import { batch, batchRunId, overWithBirth, runsOfBatch, type BatchCommand } from './batch.js';
 
 const now = '2026-05-01T10:00:09.000Z';
 const by = (actor: string): Meta => ({ now, actor, correlationId: 'c', commandId: 'o' });
@@ -98,4 +98,9 @@ test("a run's id follows from its batch and its place", () => {
 test('an event of a newer version is passed over', () => {
   const state = fold(batch, [created]);
   expect(batch.evolve(state, JSON.parse('{"type":"BatchBlessed","data":{}}'))).toEqual(state);
+});
+
+test('its births tell how many of its runs needed no executor', () => {
+  const born = (total: number, births: number) => overWithBirth({ ...asked, owner: 'ann', at: now, total, births });
+  expect([born(3, 3), born(3, 5), born(3, 9)]).toEqual([0, 1, 3]);
 });

@@ -206,7 +206,7 @@ export class JobsController {
 
   /** Everyone sees his own only, admins all; a hidden job is as missing as one that never was. */
   private async find(request: FastifyRequest): Promise<RunRow> {
-    const row = await this.caller.see(request, subjects.getRun, { id: paramOf(request) });
+    const row = await this.caller.find(request, subjects.getRun, { id: paramOf(request) });
     const { owner } = this.mine(request);
     if (!row || (owner !== undefined && row.owner !== owner)) throw noSuchJob();
     return row;
@@ -244,7 +244,7 @@ export class JobsController {
   /** A hidden batch is as unknown as one that never was. */
   private async checkBatch(request: FastifyRequest, id: string): Promise<void> {
     const { owner } = this.mine(request);
-    const card = await this.caller.see(request, subjects.getBatch, { id });
+    const card = await this.caller.find(request, subjects.getBatch, { id });
     if (!card || (owner !== undefined && card.owner !== owner)) {
       throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
     }

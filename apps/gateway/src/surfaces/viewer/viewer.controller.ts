@@ -74,7 +74,7 @@ export class ViewerController {
   private async find(request: FastifyRequest): Promise<ProcessListed> {
     const id = paramOf(request);
     if (!/^\d{1,9}$/.test(id)) throw noSuchProcess();
-    const process = await this.caller.see(request, subjects.getProcess, { number: Number(id) });
+    const process = await this.caller.find(request, subjects.getProcess, { number: Number(id) });
     if (!process || !maySee(request, process)) throw noSuchProcess();
     return process;
   }
