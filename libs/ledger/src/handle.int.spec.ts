@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Meta } from '#domain';
 import { createDatabase, type TestDatabase } from '#testing';
+import { type Append } from './append.js';
 import { handle, type HandleOptions } from './handle.js';
 import { type Ledger } from './ledger.js';
 import {
@@ -9,6 +10,7 @@ import {
   closeLedgers,
   ledgerTemplate,
   meta,
+  newStream,
   openLedger,
   tally,
   type TallyCommand,
@@ -197,4 +199,48 @@ test('a race with one key and two bodies carries out one of them', async () => {
   const refused = results.filter((result) => result.status === 'rejected');
   expect(refused).toHaveLength(5);
   expect(refused.every(({ reason }) => (reason as { code: string }).code === 'IDEMPOTENCY_KEY_REUSED')).toBe(true);
+});
+
+describe('appends together with the order', () => {
+  const others = (many: number) => Array.from({ length: many }, () => added(newStream(), 0, [1, 2]));
+  const lengths = (appends: Append[]) =>
+    Promise.all(appends.map(async ({ stream }) => (await one.ledger.read(stream)).length));
+
+  test('are in its commit, behind it; a repeat brings none of its own', async () => {
+    const [id, m, together] = [randomUUID(), keyed('k5'), others(3)];
+    const { position } = await order('Open', id, 1, m, { creating: true, together });
+    const found = await Promise.all(together.map(({ stream }) => one.ledger.read(stream)));
+    expect(found.flat().map((event) => Number(event.position) - Number(position))).toEqual([1, 2, 3, 4, 5, 6]);
+    const more = others(4);
+    expect(await order('Open', id, 1, m, { creating: true, together: more })).toMatchObject({
+      repeated: true,
+      position,
+    });
+    await expect(order('Add', id, 101, meta(), { together: more })).rejects.toMatchObject({ code: 'TOO_MUCH' });
+    expect(await lengths(more)).toEqual([0, 0, 0, 0]);
+  });
+
+  test('of many at once that make one stream only those of the first are there', async () => {
+    for (const ledger of [one.ledger, two.ledger]) {
+      const id = randomUUID();
+      const all = Array.from({ length: 6 }, (_, i) => others(i + 1));
+      await Promise.all(
+        all.map((together, i) =>
+          order('Open', id, i, meta(), { creating: true, together }, i % 2 ? ledger : one.ledger),
+        ),
+      );
+      const [by] = await sums(id);
+      expect(await Promise.all(all.map(lengths))).toEqual(all.map((each, i) => each.map(() => (i === by ? 2 : 0))));
+    }
+  });
+
+  test('an order that another process overtook takes them along when it is decided again', async () => {
+    const [id, together] = [randomUUID(), others(2)];
+    const { version } = await order('Open', id);
+    await order('Add', id, 2, meta(), {}, two.ledger);
+    expect(
+      await order('Add', id, 3, meta(), { known: { state: { sum: 1, open: true }, version }, together }),
+    ).toMatchObject({ version: 3 });
+    expect(await lengths(together)).toEqual([2, 2]);
+  });
 });

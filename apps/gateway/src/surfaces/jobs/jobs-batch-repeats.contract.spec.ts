@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, sharedStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { batches, everythingWritten, never, type Batch } from './batches.harness.js';
 
@@ -16,7 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-const read = async (id: string) => (await olga.get<Batch>(`${batches}/${id}`)).body;
+/** As the view shows it, once it does. */
+const read = (id: string) =>
+  eventually('the batch to be shown', async () => {
+    const { status, body } = await olga.get<Batch>(`${batches}/${id}`);
+    return status === 200 && body;
+  });
 const names = ({ jobs }: Batch) => jobs.map(({ name }) => name);
 const ids = (jobs: { id: string }[]) => jobs.map(({ id }) => id);
 
