@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { adminOf, type Client, eventually, sharedStack, signIn, type Stack } from '#testing';
 import { addUser } from './live/second-user.harness.js';
 import './gateway.module.js';
 import { headOf } from './refused.harness.js';
@@ -37,18 +37,12 @@ beforeAll(async () => {
   admin = await adminOf(stack);
   const owning = await addUser(stack.databaseUrl, 'owning', 'operator');
   for (const role of strangers) await addUser(stack.databaseUrl, `strange-${role}`, role);
-  owner = await signIn('owning');
-  const all = strangers.map(async (role) => [role, await signIn(`strange-${role}`)] as const);
+  owner = await signIn(stack, 'owning');
+  const all = strangers.map(async (role) => [role, await signIn(stack, `strange-${role}`)] as const);
   asking = Object.fromEntries(await Promise.all(all)) as typeof asking;
   objects = await make(owning);
 });
 afterAll(() => stack.stop());
-
-async function signIn(name: string): Promise<Client> {
-  const form = new URLSearchParams({ username: name, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 async function make(user: string): Promise<typeof objects> {
   const command = ['true'];

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, eventually, startStack, type Stack } from '#testing';
+import { adminOf, type Client, eventually, signIn, startStack, type Stack } from '#testing';
 import { Watcher } from './live/live.harness.js';
 import { addUser } from './live/second-user.harness.js';
 import {
@@ -212,7 +212,7 @@ describe('no canary is', () => {
     expect(asked).toEqual(expect.arrayContaining([`/api/v1/runs/${runs[0]!.id}/output`, '/api/v1/events']));
     await addUser(stack.databaseUrl, 'watching', 'viewer');
     let shown = '';
-    for (const who of [admin, await signedIn('watching')]) {
+    for (const who of [admin, await signIn(stack, 'watching')]) {
       for (const route of [...asked, '/api/v1/events?limit=1000', '/api/v1/runs?limit=1000', '/api/v1/jobs']) {
         for (const accept of ['*/*', 'application/x-ndjson']) {
           const { text } = await who.get(route, { accept });
@@ -279,12 +279,6 @@ test('a secret that was destroyed is told by the run that needs it', async () =>
   const again = await ended(admin, (await admin.post<Run>(`/api/v1/runs/${run.id}/retry`)).body);
   expect(again).toMatchObject({ status: 'failed', reason: 'the secret in A_TOKEN was destroyed' });
 });
-
-async function signedIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 async function query<T extends object>(url: string, text: string, values: unknown[] = []): Promise<T[]> {
   const client = new pg.Client({ connectionString: url });

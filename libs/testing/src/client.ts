@@ -62,13 +62,15 @@ export class Client {
   }
 }
 
-/** The first admin with a bearer token of his own. */
-export async function adminOf({ url, adminPassword }: Stack): Promise<Client> {
-  const form = new URLSearchParams({ username: 'admin', password: adminPassword });
+/** A user with a bearer token of his own, by name or e-mail; users that tests add have the first admin's password. */
+export async function signIn({ url, adminPassword }: Stack, username: string): Promise<Client> {
+  const form = new URLSearchParams({ username, password: adminPassword });
   const { status, body, text } = await new Client(url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  if (status !== 200) throw new Error(`The admin could not sign in: ${status} ${text}`);
+  if (status !== 200) throw new Error(`${username} could not sign in: ${status} ${text}`);
   return new Client(url, { authorization: `Bearer ${body.access_token}` });
 }
+
+export const adminOf = (stack: Stack): Promise<Client> => signIn(stack, 'admin');
 
 /** Asks until the answer is there, a minute at most: far longer than it takes, since a busy machine may stall. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | null | false>): Promise<T> {

@@ -1,4 +1,4 @@
-export { adminOf, Client, eventually, type Answer } from './client.js';
+export { adminOf, Client, eventually, signIn, type Answer } from './client.js';
 export { adminUrl, createDatabase, type DatabaseTemplate, type TestDatabase } from './database.js';
 export { natsAvailable, startTestNats, type TestNats } from './nats.js';
 export { quickest } from './quickest.js';

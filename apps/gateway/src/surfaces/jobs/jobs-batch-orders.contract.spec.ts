@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import {
@@ -31,17 +31,11 @@ beforeAll(async () => {
   admin = await adminOf(stack);
   for (const [name, role] of Object.entries({ olga: 'operator', otto: 'operator', vera: 'viewer', uli: 'user' }))
     await addUser(stack.databaseUrl, name, role);
-  [olga, otto, viewer, user] = (await Promise.all(['olga', 'otto', 'vera', 'uli'].map(signIn))) as [
-    ...[Client, Client, Client, Client],
-  ];
+  [olga, otto, viewer, user] = (await Promise.all(
+    ['olga', 'otto', 'vera', 'uli'].map((name) => signIn(stack, name)),
+  )) as [...[Client, Client, Client, Client]];
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
-
-async function signIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 async function make(jobs: object[], by = olga): Promise<Batch> {
   const { status, body, text } = await by.post<Batch>(batches, { name: 'a batch', jobs });

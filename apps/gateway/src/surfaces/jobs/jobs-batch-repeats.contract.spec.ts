@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { adminOf, eventually, sharedStack, signIn, type Client, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { batches, everythingWritten, never, type Batch } from './batches.harness.js';
 
@@ -10,9 +10,7 @@ beforeAll(async () => {
   stack = await sharedStack(topology);
   olga = await adminOf(stack);
   await addUser(stack.databaseUrl, 'repeating', 'operator');
-  const form = new URLSearchParams({ username: 'repeating', password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  otto = new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
+  otto = await signIn(stack, 'repeating');
 });
 afterAll(() => stack.stop());
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, sendRaw, startStack, type Stack } from '#testing';
+import { adminOf, type Client, eventually, sendRaw, signIn, startStack, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import {
@@ -32,15 +32,9 @@ beforeAll(async () => {
   stack = await startStack(topology, { RUNLEDGER_ALLOWED_ROOTS: '/tmp:/srv/work' });
   admin = await adminOf(stack);
   for (const name of ['olga', 'otto']) await addUser(stack.databaseUrl, name, 'operator');
-  [olga, otto] = (await Promise.all(['olga', 'otto'].map(signIn))) as [Client, Client];
+  [olga, otto] = (await Promise.all(['olga', 'otto'].map((name) => signIn(stack, name)))) as [Client, Client];
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
-
-async function signIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 async function make(jobs: object[], more: object = {}, by = olga): Promise<Batch> {
   const { status, body, text } = await by.post<Batch>(batches, { name: 'a batch', jobs, ...more });

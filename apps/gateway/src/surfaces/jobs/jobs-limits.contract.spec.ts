@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, startStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, signIn, startStack, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import { batches, isActive, missing, sh, type Batch, type Detail, type Invalid, type Job } from './batches.harness.js';
@@ -36,15 +36,9 @@ beforeAll(async () => {
     ids[name] = (await admin.post<User>('/api/v1/users', user)).body.id;
   }
   ids['uli'] = await addUser(stack.databaseUrl, 'uli', 'user');
-  for (const name of Object.keys(ids)) clients[name] = await signIn(`${name}@example.com`);
+  for (const name of Object.keys(ids)) clients[name] = await signIn(stack, `${name}@example.com`);
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
-
-async function signIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 const place = '/api/v1/admin/limits';
 const limits = async () => (await admin.get<Limits>(place)).body;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 
 interface Job {
@@ -36,17 +36,11 @@ beforeAll(async () => {
   admin = await adminOf(stack);
   for (const [name, role] of Object.entries({ olga: 'operator', otto: 'operator', vera: 'viewer', uli: 'user' }))
     await addUser(stack.databaseUrl, name, role);
-  [olga, other, viewer, user] = (await Promise.all(['olga', 'otto', 'vera', 'uli'].map(signIn))) as [
-    ...[Client, Client, Client, Client],
-  ];
+  [olga, other, viewer, user] = (await Promise.all(
+    ['olga', 'otto', 'vera', 'uli'].map((name) => signIn(stack, name)),
+  )) as [...[Client, Client, Client, Client]];
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
-
-async function signIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 const missing = '01890000-0000-7000-8000-000000000000';
 const sh = (line: string) => ['sh', '-c', line];

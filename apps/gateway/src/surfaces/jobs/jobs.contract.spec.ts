@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, sharedStack, startStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, sharedStack, signIn, startStack, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 
 interface Job {
@@ -28,7 +28,7 @@ beforeAll(async () => {
   stack = await sharedStack(topology);
   admin = await adminOf(stack);
   await addUser(stack.databaseUrl, 'olga', 'operator');
-  other = await signIn('olga@example.com');
+  other = await signIn(stack, 'olga@example.com');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 
@@ -37,11 +37,6 @@ const token = (body: unknown) =>
   anyone().post<{ access_token: string; token_type: string }>('/api/v1/auth/token', body);
 const missing = '01890000-0000-7000-8000-000000000000';
 const sh = (line: string) => ['sh', '-c', line];
-
-async function signIn(username: string): Promise<Client> {
-  const { body } = await token(new URLSearchParams({ username, password: stack.adminPassword }));
-  return anyone().with({ authorization: `Bearer ${body.access_token}` });
-}
 
 async function submit(body: object, by = admin): Promise<Job> {
   const { status, body: job, text } = await by.post<Job>('/api/v1/jobs', body);

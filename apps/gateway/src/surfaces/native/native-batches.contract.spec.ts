@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type z } from 'zod';
-import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import { type nativeBatch } from './batches.shapes.js';
@@ -18,15 +18,13 @@ beforeAll(async () => {
   admin = await adminOf(stack);
   for (const [name, role] of Object.entries({ olga: 'operator', vera: 'viewer', uli: 'user' }))
     await addUser(stack.databaseUrl, name, role);
-  [olga, viewer, user] = (await Promise.all(['olga', 'vera', 'uli'].map(signIn))) as [Client, Client, Client];
+  [olga, viewer, user] = (await Promise.all(['olga', 'vera', 'uli'].map((name) => signIn(stack, name)))) as [
+    Client,
+    Client,
+    Client,
+  ];
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
-
-async function signIn(username: string): Promise<Client> {
-  const form = new URLSearchParams({ username, password: stack.adminPassword });
-  const { body } = await new Client(stack.url).post<{ access_token: string }>('/api/v1/auth/token', form);
-  return new Client(stack.url, { authorization: `Bearer ${body.access_token}` });
-}
 
 const missing = '01890000-0000-7000-8000-000000000000';
 const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
