@@ -2,12 +2,13 @@ import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type CreateBatch, type OnOne, type Request } from '#bus';
 import {
   batch,
+  batchNotOver,
   batchRunId,
-  derivedId,
   fold,
   newId,
   Refusal,
   runsOfBatch,
+  sizeOf,
   type BatchCommand,
   type BatchCreated,
   type BatchEvent,
@@ -15,8 +16,8 @@ import {
   type Meta,
   type RunCommand,
 } from '#domain';
-import { birth, isAtOnce, report } from '#admission';
-import { handle, withStore, type Append, type Handled, type Ledger } from '#ledger';
+import { report } from '#admission';
+import { handle, withStore, type Append, type Handled } from '#ledger';
 import { committed, Context, metaOf } from '#service';
 import { erase } from './eraser.js';
 import { Executor } from './executor.js';
@@ -57,9 +58,7 @@ export class BatchController {
     const run = batchRunId(id, index);
     const { idempotency: _, ...own } = { ...meta, commandId: run };
     const born = { ...rest, number: await ledger.number('run'), owner: meta.actor, batch: id };
-    const atOnce = isAtOnce(born) ? await this.executor.holder() : null;
-    const queueing = { secrets, place: index, notBefore: meta.now };
-    return birth(run, born, own, { ...queueing, ...(atOnce ? { atOnce } : {}) });
+    return this.executor.birthOf(run, born, own, { secrets, place: index, notBefore: meta.now });
   }
 
   @Answers(subjects.cancelBatch)
@@ -89,15 +88,14 @@ export class BatchController {
     const { ledger, pool } = this.context;
     const meta = metaOf(call);
     const state = fold(batch, (await ledger.read(`batch-${id}`)) as unknown as BatchEvent[]);
-    batch.decide(state, { type: 'DeleteBatch', meta, data: { any } });
-    if ((await this.active(id)).length > 0) {
-      throw new Refusal('rejected', 'BATCH_NOT_OVER', 'Only a batch whose jobs are all finished can be deleted');
-    }
+    const order = { type: 'DeleteBatch' as const, meta, data: { any, runs: sizeOf(state) } };
+    batch.decide(state, order);
+    if ((await this.active(id)).length > 0) throw batchNotOver();
     const runs = runsOfBatch(id, state);
     const purge = (own: Meta): OnRun => ({ type: 'PurgeRun', meta: own, data: { any: true } });
     const { count } = await this.each(null, runs, meta, purge);
     for (let i = 0; i < runs.length; i += together) await erase(pool, runs.slice(i, i + together));
-    const handled = await this.order(id, { type: 'DeleteBatch', meta, data: { any } });
+    const handled = await this.order(id, order);
     return { ...committed(handled), count };
   }
 
@@ -139,12 +137,6 @@ function whole(handled: Handled<BatchEvent>): Committed<BatchEvent> {
   if (created?.type !== 'BatchCreated') return committed(handled);
   const { births } = created.data as BatchCreated;
   return { ...committed(handled), position: String(BigInt(created.position) + BigInt(births)) };
-}
-
-/** Before the run is born, so that a batch knows of every run there is; one that is never born after all needs nothing. */
-export async function join(ledger: Ledger, { id, any }: OnOne, run: string, meta: Meta): Promise<void> {
-  const { idempotency: _, ...own } = { ...meta, commandId: derivedId('join', id, run) };
-  await handle(ledger, batch, id, { type: 'JoinBatch', meta: own, data: { any, run } });
 }
 
 /** One that has ended in the meantime, or was purged before, needs nothing. */

@@ -53,6 +53,19 @@ async function queued(run: string) {
   return (await context.pool.query('select from queue where run_id = $1', [run])).rowCount;
 }
 
+test('with every connection for questions taken, runs still start, end and make room, and the lease holds', async () => {
+  const { config, pool, reserved } = context;
+  const held = await Promise.all(Array.from({ length: config.RUNLEDGER_POOL }, () => pool.connect()));
+  try {
+    const runs = await Promise.all(Array.from({ length: 12 }, () => request(context, shell('sleep 0.05'))));
+    const ended = `select from event where stream = any ($1) and type = 'RunSucceeded'`;
+    const streams = runs.map((run) => `run-${run}`);
+    await eventually(async () => (await reserved.query(ended, [streams])).rowCount === runs.length || undefined);
+  } finally {
+    held.forEach((client) => client.release());
+  }
+});
+
 describe('a run', () => {
   test('weightless: over at once', async () => {
     const once = async () => {

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells, type Flushed } from '#bus';
 import { newId, type Holder, type Meta, type RunEvent, type SealedSecret } from '#domain';
-import { type Handled } from '#ledger';
-import { admit, isAtOnce, Rescuer, type Born } from '#admission';
+import { type Append, type Handled } from '#ledger';
+import { admit, birth, isAtOnce, Rescuer, type Born, type Queueing } from '#admission';
 import { Context } from '#service';
 import { adopt, changeOccupant, claimedUnheard, takeLeftovers } from './adoption.js';
 import { type Attempt } from './attempt.js';
@@ -87,8 +87,13 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
     return done;
   }
 
+  /** A birth for a commit that holds more than it. */
+  async birthOf(id: string, born: Born, meta: Meta, queueing: Queueing): Promise<Append> {
+    return birth(id, born, meta, isAtOnce(born) ? { ...queueing, atOnce: await this.holder() } : queueing);
+  }
+
   /** Who holds a run that is over with its birth. */
-  async holder(): Promise<Holder> {
+  private async holder(): Promise<Holder> {
     const [{ executor, server }, epoch] = [this.lease, String(await this.context.ledger.number('epoch'))];
     return { executor, server, epoch };
   }
@@ -231,10 +236,10 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   private async newLease(): Promise<void> {
-    const { pool, config } = this.context;
+    const { reserved, config } = this.context;
     const name = config.RUNLEDGER_EXECUTOR_NAME;
     this.lease = new Lease(
-      pool,
+      reserved,
       `${name}-${config.RUNLEDGER_INSTANCE}-${newId()}`,
       name,
       config.RUNLEDGER_EXECUTOR_QUEUES,

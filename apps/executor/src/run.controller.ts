@@ -1,9 +1,17 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type OnOne, type Request, type RequestRun } from '#bus';
-import { type ForceComplete, type RunEvent } from '#domain';
-import { report } from '#admission';
+import {
+  batch,
+  derivedId,
+  type BatchEvent,
+  type ForceComplete,
+  type Meta,
+  type RunEvent,
+  type SealedSecret,
+} from '#domain';
+import { report, type Born } from '#admission';
+import { firstAnswer, handle } from '#ledger';
 import { committed, Context, metaOf } from '#service';
-import { join } from './batch.controller.js';
 import { erase } from './eraser.js';
 import { Executor } from './executor.js';
 import { readOutput, type OutputQuestion } from './output-store.js';
@@ -20,12 +28,25 @@ export class RunController {
     const { ledger, log } = this.context;
     const { id, secrets, batch: joins, ...asked } = data;
     const meta = metaOf(call, id);
-    if (joins) await join(ledger, joins, id, meta);
-    const number = await ledger.number('run');
-    const born = { ...asked, number, owner: meta.actor, batch: joins?.id ?? null };
-    const handled = await this.executor.request(id, born, meta, secrets);
+    const born = { ...asked, number: await ledger.number('run'), owner: meta.actor, batch: joins?.id ?? null };
+    const handled = joins
+      ? await this.join(joins, id, born, meta, secrets)
+      : await this.executor.request(id, born, meta, secrets);
     log.debug({ run: id, position: handled.position }, 'run requested');
     return committed(handled);
+  }
+
+  /** Born in the commit in which its batch learns of it: no batch is deleted between the two. */
+  private async join({ id, any }: OnOne, run: string, born: Born, meta: Meta, secrets?: SealedSecret[]) {
+    const { ledger } = this.context;
+    const own = { ...meta, commandId: derivedId('join', id, run) };
+    const { idempotency: _, ...unkeyed } = { ...meta, commandId: run };
+    const together = [await this.executor.birthOf(run, born, unkeyed, { secrets, notBefore: meta.now })];
+    const order = { type: 'JoinBatch' as const, meta: own, data: { any, run } };
+    const { events, repeated } = await handle(ledger, batch, id, order, { together });
+    const [joined] = events as BatchEvent[];
+    const first = joined?.type === 'BatchJoined' ? joined.data.run : run;
+    return { ...(await firstAnswer<RunEvent>(ledger, `run-${first}`, first)), repeated };
   }
 
   @Answers(subjects.cancelRun)

@@ -17,7 +17,6 @@ import { StallClock } from '../stall-clock.js';
 const shares = { a: 0.1, b: 0.2, c: 0.3, d: 0.25, admin: 0.15 };
 type Name = keyof typeof shares;
 const names = Object.keys(shares) as Name[];
-const hands = 8;
 const longestFree = 1_000;
 
 /** When so many of a round's runs are over, this limit becomes that; null takes a user's own away. */
@@ -77,15 +76,6 @@ function body(stack: Stack, dice: Dice, key: string): RunBody {
   return marked(stack, key, `sleep ${seconds / 1_000}`, { ...policies, ...again });
 }
 
-/** So many in hand that the line is never empty, and no more: a busy machine would do nothing but refuse. */
-async function inTurn(load: Load, count: number): Promise<void> {
-  let left = count;
-  const hand = async () => {
-    while (left-- > 0) await load.one();
-  };
-  await Promise.all(Array.from({ length: hands }, hand));
-}
-
 /** Rounds of runs on one stack, and what is known from outside of who was there. */
 class Round {
   private readonly clock: StallClock;
@@ -138,18 +128,17 @@ class Round {
     if (!(await within(60_000, set))) throw new Error(`The limit of ${whose} could not be set`);
   }
 
-  /** Every user asks for his runs as fast as eight hands can; `midway` begins between two changes of limits. */
+  /** Every user asks for all his runs at once; `midway` begins between two changes of limits. */
   async run(before: number, midway: () => Promise<void>): Promise<Load[]> {
     const { stack, count } = this;
     const { scene } = stack;
     const loads = names.map(
       (name) => new Load(stack, (key) => body(stack, scene.dice, key), 0.02, this.users.get(name)!.api),
     );
-    const asked = Promise.all(names.map((name, n) => inTurn(loads[n]!, Math.round(count * shares[name]))));
+    names.forEach((name, n) => loads[n]!.burst(Math.round(count * shares[name])));
     const [first, second] = [changes.slice(0, 5), changes.slice(5)];
     await this.carryOut(first, before);
     await Promise.all([midway(), this.carryOut(second, before)]);
-    await asked;
     const settled = await Promise.all(loads.map((load) => load.settle(120_000)));
     check(
       scene,

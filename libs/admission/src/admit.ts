@@ -46,7 +46,7 @@ export function secretRows(holder: string, action: Action, fresh: readonly Seale
 }
 
 /** `notBefore`: who names an instant that is past does not overtake for it. `place`: its number among those born together. */
-interface Queueing {
+export interface Queueing {
   secrets?: readonly SealedSecret[];
   notBefore?: string;
   place?: number;

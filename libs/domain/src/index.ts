@@ -52,10 +52,12 @@ export {
   type Batch,
   type BatchCommand,
   batch,
+  batchNotOver,
   batchRunId,
   noSuchBatch,
   overWithBirth,
   runsOfBatch,
+  sizeOf,
 } from './batch/batch.js';
 export { type BatchCreated, type BatchEvent } from './batch/batch.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';

@@ -81,7 +81,7 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
     }
     if (verdict.verdict === 'duplicate') {
       const keyed = meta.idempotency ? await repeated<E>(ledger, meta) : null;
-      return keyed ?? again<E>(await ledger.read(stream), stream, meta.commandId);
+      return keyed ?? firstAnswer<E>(ledger, stream, meta.commandId);
     }
   }
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
@@ -117,7 +117,16 @@ export async function repeated<E extends DomainEvent>(
       key,
     });
   }
-  return again<E>(await ledger.read(row.stream), row.stream, row.command);
+  return firstAnswer<E>(ledger, row.stream, row.command);
+}
+
+/** What an order made when it was carried out, by the name it had. */
+export async function firstAnswer<E extends DomainEvent>(
+  ledger: Ledger,
+  stream: string,
+  commandId: string,
+): Promise<Handled<E>> {
+  return again<E>(await ledger.read(stream), stream, commandId);
 }
 
 /** What the order made the first time, though the stream may have gone on since. */

@@ -3,7 +3,7 @@ export { type Flushed } from './flush.js';
 export { Ledger, type LedgerOptions, isStoreAway, withStore } from './ledger.js';
 export { type Numbered } from './numbers.js';
 export { type EventMeta, type FoldedEvent, type Lifts, type StoredEvent } from './stored.js';
-export { type HandleOptions, type Handled, handle, repeated } from './handle.js';
+export { type HandleOptions, type Handled, firstAnswer, handle, repeated } from './handle.js';
 export { type Projection, type Target } from './projection.js';
 export { Follower, type FollowOptions } from './follow.js';
 export { inTransaction } from './transaction.js';

@@ -18,15 +18,25 @@ import { Numbers, type Numbered } from './numbers.js';
 import { Tail } from './tail.js';
 
 export interface LedgerOptions {
+  /** Connections for flushes alone, so that they stand in no line behind reads; the pool where there are none. */
+  flushes?: Pool;
   lifts?: Lifts;
   /** Called after each commit: ring the bell here. Must not throw. */
   onFlushed?: (flushed: Flushed, hooks: Record<string, unknown>) => void;
+}
+
+/** What an idempotency key was used for. */
+export interface Keyed {
+  hash: string;
+  stream: string;
+  command: string;
 }
 
 /** The event store of one process: appends gather into group commits, reads of streams gather into one query. */
 export class Ledger {
   private readonly flusher: Flusher;
   private readonly streams: Gatherer<string, StoredEvent[]>;
+  private readonly keys: Gatherer<string, Keyed | undefined>;
   private readonly numbers: Numbers;
   private readonly lifts: Lifts;
   private readonly turns = new Map<string, Promise<void>>();
@@ -37,15 +47,16 @@ export class Ledger {
 
   constructor(
     readonly pool: Pool,
-    { lifts = {}, onFlushed = () => {} }: LedgerOptions = {},
+    { flushes = pool, lifts = {}, onFlushed = () => {} }: LedgerOptions = {},
   ) {
     this.lifts = lifts;
     const flushed = (what: Flushed, hooks: Record<string, unknown>) => {
       if (BigInt(what.last) > this.newest) this.newest = BigInt(what.last);
       onFlushed(what, hooks);
     };
-    this.flusher = new Flusher(pool, flushed, (...appended) => this.tail?.add(...appended));
+    this.flusher = new Flusher(flushes, flushed, (...appended) => this.tail?.add(...appended));
     this.streams = new Gatherer((names) => this.readStreams(names));
+    this.keys = new Gatherer((keys) => this.readKeys(keys));
     this.numbers = new Numbers(pool);
   }
 
@@ -135,11 +146,18 @@ export class Ledger {
   }
 
   /** The order that this key was used for. */
-  async keyed(actor: string, key: string): Promise<{ hash: string; stream: string; command: string } | undefined> {
-    const text = 'select hash, stream, command from idempotency_key where actor = $1 and key = $2';
-    const query = { name: 'ledger-key', text, values: [actor, key] };
-    const found = await withStore(() => this.pool.query<{ hash: string; stream: string; command: string }>(query));
-    return found.rows[0];
+  keyed(actor: string, key: string): Promise<Keyed | undefined> {
+    return withStore(() => this.keys.get(JSON.stringify([actor, key])));
+  }
+
+  private async readKeys(asked: string[]): Promise<Map<string, Keyed | undefined>> {
+    const pairs = asked.map((each) => JSON.parse(each) as [actor: string, key: string]);
+    const text = `select a.n, k.hash, k.stream, k.command
+      from unnest($1::text[], $2::text[]) with ordinality a(actor, key, n)
+      cross join lateral (select * from idempotency_key i where i.actor = a.actor and i.key = a.key limit 1) k`;
+    const values = [pairs.map(([actor]) => actor), pairs.map(([, key]) => key)];
+    const { rows } = await this.pool.query<Keyed & { n: string }>({ name: 'ledger-keys', text, values });
+    return new Map(rows.map(({ n, ...found }) => [asked[Number(n) - 1]!, found]));
   }
 
   private async readStreams(names: string[]): Promise<Map<string, StoredEvent[]>> {

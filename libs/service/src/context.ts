@@ -15,6 +15,8 @@ export class Context {
   ledger: Ledger;
   orm: MikroORM;
   pool: Pool;
+  /** Connections that questions do not get: for the ledger's flushes and the executor's lease. */
+  reserved: Pool;
   /** Of the services that close or open them: the gateway and the executor. */
   secrets: Secrets;
   metrics: Metrics;

@@ -1,4 +1,4 @@
-import { type Pool } from 'pg';
+import { Pool } from 'pg';
 import { type EntitySchema, type EntityClass } from '@mikro-orm/core';
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
@@ -13,7 +13,9 @@ const migrationLock = 7_265_002;
 const sessionSettings =
   '-c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=10000 -c timezone=UTC';
 
-/** One pool a process: MikroORM's, which the hot paths use too. */
+const driverOptions = { options: sessionSettings, connectionTimeoutMillis: 5_000, keepAlive: true };
+
+/** MikroORM's pool, which the hot paths use too. */
 export async function openDatabase(
   url: string,
   size: number,
@@ -27,7 +29,7 @@ export async function openDatabase(
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],
     pool: { min: 0, max: size },
-    driverOptions: { options: sessionSettings, connectionTimeoutMillis: 5_000, keepAlive: true },
+    driverOptions,
     migrations: {
       tableName: 'migration',
       snapshot: false,
@@ -39,6 +41,16 @@ export async function openDatabase(
   });
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as Pool;
   return { orm, pool };
+}
+
+/** Two flushes and a renewal of the lease. */
+const mostReserved = 3;
+
+/** A small pool for what may not stand in line behind a thousand questions: the ledger's flushes (the claim is one) and the lease. */
+export function reserveConnections(url: string, log: Log): Pool {
+  const reserved = new Pool({ connectionString: url, max: mostReserved, ...driverOptions });
+  reserved.on('error', (err) => log.debug({ err }, 'an idle connection was lost; the next is made when it is needed'));
+  return reserved;
 }
 
 /** Whichever service starts first runs what is new, under a lock; the others wait for it. */

@@ -1,6 +1,6 @@
 export { type Config, ConfigError, masterKeyFile, readConfig, readRetention } from './config.js';
 export { Context } from './context.js';
-export { type Entities, migrate, openDatabase, type Step } from './database.js';
+export { type Entities, migrate, openDatabase, reserveConnections, type Step } from './database.js';
 export { createLogger, type Log, nestLogger } from './logger.js';
 export { Metrics } from './metrics.js';
 export { ServiceModule } from './module.js';

@@ -12,7 +12,7 @@ import { Ledger } from '#ledger';
 import { Secrets } from '#secrets';
 import { type Config } from './config.js';
 import { Context } from './context.js';
-import { type Entities, migrate, openDatabase, type Step } from './database.js';
+import { type Entities, migrate, openDatabase, reserveConnections, type Step } from './database.js';
 import { createLogger, type Log } from './logger.js';
 import { Metrics, serveOps } from './metrics.js';
 
@@ -36,10 +36,12 @@ export async function openContext(config: Config, { name, entities, steps }: Ser
   await patiently(() => migrate(orm, pool), context.log);
   context.orm = orm;
   context.pool = pool;
+  context.reserved = reserveConnections(config.DATABASE_URL, context.log);
   if (keepsSecrets.includes(name)) context.secrets = await Secrets.start(pool, config.masterKeyFile);
   context.bus = openBus(config, name === 'solo' ? 'gateway' : name, context);
   await context.bus.connect();
   context.ledger = new Ledger(pool, {
+    flushes: context.reserved,
     onFlushed: (flushed) => {
       context.metrics.flushes.inc();
       context.metrics.events.inc(Number(BigInt(flushed.last) - BigInt(flushed.first)) + 1);
@@ -78,11 +80,15 @@ async function patiently(work: () => Promise<void>, log: Log): Promise<void> {
 const stopWithin = 28_000;
 
 /** Stops taking work, finishes what is in hand, commits what was accepted, and closes everything. */
-export async function stopContext(app: INestApplicationContext, { log, ledger, bus, orm }: Context): Promise<void> {
+export async function stopContext(
+  app: INestApplicationContext,
+  { log, ledger, bus, orm, reserved }: Context,
+): Promise<void> {
   log.info('stopping');
   await app.close();
   await ledger.drained();
   await bus.close();
+  await reserved.end();
   await orm.close(true);
   log.info('stopped');
   log.flush();

@@ -6,7 +6,7 @@ import { createInProcessBus, InProcessExchange, PostgresPayloads, bells } from '
 import { derivedId, newId, type Meta, type RunEvent } from '#domain';
 import { Ledger } from '#ledger';
 import { Secrets } from '#secrets';
-import { Context, createLogger, Metrics, migrate, openDatabase, readConfig } from '#service';
+import { Context, createLogger, Metrics, migrate, openDatabase, readConfig, reserveConnections } from '#service';
 import { authEntities } from '../../../apps/auth/src/accounts.js';
 import { historyEntities } from '../../../apps/history/src/views.js';
 import { steps } from '../../../apps/migrations.js';
@@ -63,19 +63,24 @@ export class World {
     });
     context.metrics = new Metrics('test');
     const { orm, pool } = await openDatabase(this.url, context.config.RUNLEDGER_POOL, entities, steps, context.log);
-    Object.assign(context, { orm, pool, secrets: await Secrets.start(pool, context.config.masterKeyFile) });
+    const reserved = reserveConnections(this.url, context.log);
+    Object.assign(context, { orm, pool, reserved, secrets: await Secrets.start(pool, context.config.masterKeyFile) });
     const { exchange } = this;
     context.bus = createInProcessBus({ service: 'gateway', payloads: new PostgresPayloads(pool), exchange });
     await context.bus.connect();
-    context.ledger = new Ledger(pool, { onFlushed: (flushed) => context.bus.ring(bells.flushed, flushed) });
+    context.ledger = new Ledger(pool, {
+      flushes: reserved,
+      onFlushed: (flushed) => context.bus.ring(bells.flushed, flushed),
+    });
     this.contexts.push(context);
     return context;
   }
 
   async close(): Promise<void> {
-    for (const { ledger, bus, orm } of this.contexts) {
+    for (const { ledger, bus, orm, reserved } of this.contexts) {
       await ledger.drained();
       await bus.close();
+      await reserved.end();
       await orm.close(true);
     }
     await this.database?.drop();

@@ -20,7 +20,7 @@ const orders: Record<string, (actor: string, any?: boolean) => BatchCommand> = {
   'force-complete': (actor, any = false) => ({
     ...{ type: 'ForceCompleteBatch', meta: by(actor), data: { any, status: 'failed' } },
   }),
-  delete: (actor, any = false) => ({ type: 'DeleteBatch', meta: by(actor), data: { any } }),
+  delete: (actor, any = false) => ({ type: 'DeleteBatch', meta: by(actor), data: { any, runs: 3 } }),
 };
 const facts: Record<string, (actor: string) => BatchEvent> = {
   join: (actor) => ({ type: 'BatchJoined', data: { run: 'r', ...stamp(actor) } }),
@@ -80,6 +80,12 @@ test('being asked to cancel or to force-complete leaves it open: each order is a
       .when(orders[name]!('ann'))
       .then([facts[name]!('ann')]);
   }
+});
+
+test('it is deleted with the runs that were purged for it, or not at all', () => {
+  given(batch, [created, joined('q')])
+    .when(orders['delete']!('ann'))
+    .thenRefused('rejected', 'BATCH_NOT_OVER');
 });
 
 test('its runs are those it was made with, in their order, and then those that joined', () => {

@@ -12,13 +12,13 @@ export interface Batch {
   joined: string[];
 }
 
-/** `any`: the asker may touch what is not his own. Without it another's batch is not found. */
+/** `any`: the asker may touch what is not his own. Without it another's batch is not found. `runs`: how many there were when they were purged. */
 export type BatchCommand =
   | { type: 'CreateBatch'; meta: Meta; data: Omit<BatchCreated, 'owner' | 'at'> }
   | { type: 'JoinBatch'; meta: Meta; data: { any: boolean; run: string } }
   | { type: 'CancelBatch'; meta: Meta; data: { any: boolean; reason: string | null } }
   | { type: 'ForceCompleteBatch'; meta: Meta; data: { any: boolean; status: ForcedStatus } }
-  | { type: 'DeleteBatch'; meta: Meta; data: { any: boolean } };
+  | { type: 'DeleteBatch'; meta: Meta; data: { any: boolean; runs: number } };
 
 /** Runs asked for together. What it came to follows from its runs; here is what was asked of it as a whole. */
 export const batch: Decider<Batch, BatchCommand, BatchEvent> = {
@@ -38,6 +38,8 @@ export const batch: Decider<Batch, BatchCommand, BatchEvent> = {
       case 'ForceCompleteBatch':
         return [{ type: 'BatchForceCompleted', data: { status: data.status, by, at } }];
       case 'DeleteBatch':
+        // One that was added meanwhile is not over, for all that is known.
+        if (sizeOf(state) !== data.runs) throw batchNotOver();
         return [{ type: 'BatchDeleted', data: { by, at } }];
     }
   },
@@ -55,6 +57,8 @@ export const batch: Decider<Batch, BatchCommand, BatchEvent> = {
   },
 };
 
+export const batchNotOver = () =>
+  new Refusal('rejected', 'BATCH_NOT_OVER', 'Only a batch whose jobs are all finished can be deleted');
 export const noSuchBatch = () => new Refusal('not-found', 'BATCH_NOT_FOUND', 'No such batch');
 
 /** The id of a batch's run number `index` (from 0): who repeats the order means the same runs. */
@@ -62,6 +66,8 @@ export const batchRunId = (batchId: string, index: number): string => derivedId(
 
 /** How many of its runs were over with their birth, in three events; one that waits is born in one. */
 export const overWithBirth = ({ total, births }: BatchCreated): number => (births - total) / 2;
+
+export const sizeOf = ({ total, joined }: Batch): number => total + joined.length;
 
 /** Every run of a batch, in the order in which they were submitted. */
 export const runsOfBatch = (id: string, { total, joined }: Batch): string[] => [

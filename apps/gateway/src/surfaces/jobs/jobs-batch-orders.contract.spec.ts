@@ -327,6 +327,30 @@ describe('batch_id of a job that is submitted later', () => {
     expect((await reaches(id, 'end', (batch) => batch.success_count === 2)).jobs).toHaveLength(2);
   });
 
+  test('a repeat by key is the same job, whatever became of its batch since', async () => {
+    const { id } = await make([{ command: ['true'] }]);
+    const keyed = () =>
+      olga.post<Job>('/api/v1/jobs', { command: ['true'], batch_id: id }, { 'Idempotency-Key': `join-${id}` });
+    const [first, ...others] = await Promise.all([keyed(), keyed(), keyed()]);
+    expect(first).toMatchObject({ status: 202, body: { batch_id: id } });
+    await reaches(id, 'end', (batch) => batch.success_count === 2);
+    expect((await read(id)).jobs.map((job) => job.id)).toContain(first!.body.id);
+    await remove(id);
+    for (const { status, body } of [...others, await keyed()]) expect([status, body]).toEqual([202, first!.body]);
+  });
+
+  test('of those that come while it is deleted, none is left behind', async () => {
+    const { id } = await make([{ command: ['true'] }]);
+    await over(id);
+    const joining = Array.from({ length: 20 }, () => submit(id));
+    const removed = await remove(id);
+    const answers = await Promise.all(joining);
+    for (const { status, body } of answers)
+      expect([status, body.detail ?? body.batch_id]).toEqual(status === 202 ? [202, id] : [400, 'Unknown batch']);
+    const kept = answers.filter(({ status }) => status === 202).length;
+    expect(removed.status).toBe(kept > 0 ? 400 : 200);
+  });
+
   test('an unknown one, another’s and a deleted one are 400 alike, and nothing is written; what is none is 422', async () => {
     const [his, deleted] = [await make([{ command: ['true'] }], otto), await make([{ command: ['true'] }])];
     await over(deleted.id);

@@ -54,13 +54,13 @@ export class JobsController {
   async submit(@Req() request: FastifyRequest): Promise<z.infer<typeof jobRead>> {
     const body = bodyOf(jobBody, request);
     const { batch_id: batch, ...job } = body;
-    if (batch) await this.checkBatch(request, batch);
     const order = {
       id: idFor(request, 'run'),
       ...orderOf(job, this.caller, this.context.config.RUNLEDGER_ALLOWED_ROOTS),
       ...(batch ? { batch: this.one(request, batch) } : {}),
     };
-    return jobShape(rowOf(await this.caller.send(request, subjects.requestRun, order)));
+    const made = await this.caller.send(request, subjects.requestRun, order).catch(unknownBatch);
+    return jobShape(rowOf(made));
   }
 
   @Route('GET', '/api/v1/jobs', {
@@ -240,13 +240,12 @@ export class JobsController {
     for await (const _ of everything(this.pages(request, filter))) total++;
     return total;
   }
+}
 
-  /** A hidden batch is as unknown as one that never was. */
-  private async checkBatch(request: FastifyRequest, id: string): Promise<void> {
-    const { owner } = this.mine(request);
-    const card = await this.caller.find(request, subjects.getBatch, { id });
-    if (!card || (owner !== undefined && card.owner !== owner)) {
-      throw new Refusal('rejected', 'BATCH_NOT_FOUND', 'Unknown batch');
-    }
+/** What is named in a body and missing is the body's fault; a hidden batch is as unknown as one that never was. */
+function unknownBatch(error: unknown): never {
+  if (error instanceof Refusal && error.code === 'BATCH_NOT_FOUND') {
+    throw new Refusal('rejected', error.code, 'Unknown batch');
   }
+  throw error;
 }
