@@ -18,12 +18,14 @@ import {
 } from '#domain';
 import { report } from '#admission';
 import { handle, withStore, type Append, type Handled } from '#ledger';
-import { committed, Context, metaOf } from '#service';
+import { boundHeapTightly, committed, Context, metaOf } from '#service';
 import { erase } from './eraser.js';
 import { Executor } from './executor.js';
 
 /** How many runs of a batch are in hand at once. */
 const together = 250;
+/** From here on a batch is megabytes. */
+const large = 1_000;
 
 type OnRun = Exclude<RunCommand, { type: 'RequestRun' }>;
 
@@ -40,7 +42,10 @@ export class BatchController {
     const { ledger, log } = this.context;
     const { id, name, description, runs } = data;
     const meta = metaOf(call, id);
-    const births = await Promise.all(runs.map((each, i) => this.birthOf(id, each, i, meta)));
+    if (runs.length > large) boundHeapTightly();
+    const births: Append[] = [];
+    // One after the other: of ten thousand that wait for a number, all are woken by each block of them.
+    for (const [i, each] of runs.entries()) births.push(await this.birthOf(id, each, i, meta));
     const events = births.reduce((sum, each) => sum + each.events.length, 0);
     const order = {
       type: 'CreateBatch' as const,

@@ -64,7 +64,7 @@ async function writersProceed(): Promise<void> {
 
 test('half a flush on the wire holds nobody up, and is carried out when the rest comes', async () => {
   const { socket } = await rawClient();
-  const streams = Array.from({ length: 2_000 }, () => newStream());
+  const streams = Array.from({ length: 4_000 }, () => newStream());
   const bytes = message(streams);
   expect(bytes.length).toBeGreaterThan(300_000);
   await send(socket, bytes.subarray(0, bytes.length - 1));

@@ -1,6 +1,7 @@
 export { type Config, ConfigError, masterKeyFile, readConfig, readRetention } from './config.js';
 export { Context } from './context.js';
 export { type Entities, migrate, openDatabase, reserveConnections, type Step } from './database.js';
+export { boundHeapTightly } from './heap.js';
 export { createLogger, type Log, nestLogger } from './logger.js';
 export { Metrics } from './metrics.js';
 export { ServiceModule } from './module.js';

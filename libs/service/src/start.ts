@@ -13,6 +13,7 @@ import { Secrets } from '#secrets';
 import { type Config } from './config.js';
 import { Context } from './context.js';
 import { type Entities, migrate, openDatabase, reserveConnections, type Step } from './database.js';
+import { boundHeap } from './heap.js';
 import { createLogger, type Log } from './logger.js';
 import { Metrics, serveOps } from './metrics.js';
 
@@ -28,6 +29,7 @@ const keepsSecrets: ServiceParts['name'][] = ['solo', 'gateway', 'executor'];
 
 /** Config, logger, database, bus and ledger of one process: what each `main.ts` calls first. */
 export async function openContext(config: Config, { name, entities, steps }: ServiceParts): Promise<Context> {
+  boundHeap();
   const context = new Context();
   context.config = config;
   context.log = createLogger(name, config.RUNLEDGER_LOG_LEVEL);
