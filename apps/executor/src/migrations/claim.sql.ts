@@ -3,6 +3,10 @@ create function run_stamp(at timestamptz) returns text language sql stable as $$
   select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
+create function claim_meta(stamp text, correlation text) returns text language sql stable as $$
+  select concat('{"actor":"system","at":"', stamp, '","correlationId":', to_json(correlation), ',"causationId":null}')
+$$;
+
 -- rows: [{executor, slots, light}]: free slots for runs that weigh, and how many that weigh nothing may come along.
 -- Answers {first, last, claimed: [{run, attempt, epoch, version, work, correlation, at}], more, capped, wait, fenced}. more: {heavy, light},
 -- others of the kind may be ready; capped: an owner's limit left less room than there are slots; wait: milliseconds until the next falls due.
@@ -16,11 +20,15 @@ declare
   claimed json;
   more json;
   capped boolean;
+  -- Those that are looked at, in their order, and of them: those to be taken, those to be skipped and for which others.
+  chosen uuid[];
+  passed uuid[];
+  rivals uuid[];
+  contested boolean;
   soonest timestamptz;
   wait integer;
   streams text[];
   types text[];
-  kinds text[];
   datas text[];
   metas text[];
   ids uuid[];
@@ -72,55 +80,66 @@ begin
           order by q.rank, q.run_id limit greatest(r.room, 0)) q) h
       where h.of_owner <= h.room) f
     where f.nth <= case when f.weight > 0 then asked.slots else asked.light end
-  ), judged as materialized (
-    select c.*, case when c.overlap <> 'allow' and c.attempt = 0 and c.process_id is not null then
-        coalesce((select o.run_id from queue o where o.attempt > 0 and o.process_id = c.process_id limit 1),
-          nullif(first_value(c.run_id) over (partition by c.process_id
-            order by c.overlap <> 'allow' and c.attempt = 0, c.rank, c.run_id), c.run_id))
-      end as rival
-    from candidates c
-  ), taken as (
-    update queue q set running = true, executor = asked.executor, epoch = nextval('epoch_number'),
-      attempt = q.attempt + 1, version = q.version + 1
-    -- An array, so that the rows are found by their key whatever number of candidates the planner expected.
-    where q.run_id = any (array(select j.run_id from judged j where j.rival is null))
-    returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation, q.rank
-  ), skipped as (
-    delete from queue q where q.run_id = any (array(select j.run_id from judged j where j.rival is not null and j.overlap = 'skip'))
-    returning q.run_id, q.correlation, q.rank, (select j.rival from judged j where j.run_id = q.run_id) as rival
-  ), events as (
-    select 'run-' || t.run_id as stream, 'RunStarted' as type, t.correlation, t.rank, t.run_id,
-      concat('{"attempt":', t.attempt, ',"epoch":"', t.epoch, '",', whose) as data
-    from taken t
-    union all
-    select 'run-' || s.run_id, 'RunSkipped', s.correlation, s.rank, s.run_id,
-      concat('{"reason":"the run before it, ', s.rival, ', had not ended","cause":"', s.rival, '","at":"', stamp, '"}')
-    from skipped s
-  ), ordered as (
-    select e.*, concat('{"actor":"system","at":"', stamp, '","correlationId":', to_json(e.correlation), ',"causationId":null}') as meta
-    from events e order by e.rank, e.run_id
   )
-  select array_agg(o.stream), array_agg(o.type), array_agg(o.data), array_agg(o.meta), array_agg(gen_random_uuid()),
-    array_agg(distinct o.type),
-    (select json_agg(json_build_object('run', t.run_id, 'attempt', t.attempt, 'epoch', t.epoch::text, 'version', t.version,
-      'work', t.work, 'correlation', t.correlation, 'at', stamp) order by t.rank, t.run_id) from taken t),
-    -- One that gave way may have stood before another of its owner.
-    (select json_build_object('light', count(*) filter (where j.weight = 0) >= greatest(asked.light, 1),
-      'heavy', count(*) filter (where j.weight > 0) >= greatest(asked.slots, 1)
-        or coalesce(bool_or(j.weight > 0 and j.rival is not null and j.overlap = 'skip'), false)) from judged j),
+  select array_agg(c.run_id order by c.rank, c.run_id), coalesce(bool_or(c.overlap <> 'allow' and c.attempt = 0 and c.process_id is not null), false),
+    json_build_object('light', count(*) filter (where c.weight = 0) >= greatest(asked.light, 1),
+      'heavy', count(*) filter (where c.weight > 0) >= greatest(asked.slots, 1)),
     coalesce((select bool_or(r.capped) from rooms r), false)
-  into streams, types, datas, metas, ids, kinds, claimed, more, capped from ordered o;
+  into chosen, contested, more, capped from candidates c;
 
   -- Further off than an integer counts is far off.
   if soonest is not null then wait := least(ceil(extract(epoch from soonest - call_at) * 1000), 2147483647); end if;
-  if streams is null then
-    return json_build_object('more', more, 'capped', capped, 'wait', wait);
+  if chosen is null then return json_build_object('more', more, 'capped', capped, 'wait', wait); end if;
+
+  if contested then
+    with judged as (
+      select c.*, case when c.overlap <> 'allow' and c.attempt = 0 and c.process_id is not null then
+          coalesce((select o.run_id from queue o where o.attempt > 0 and o.process_id = c.process_id limit 1),
+            nullif(first_value(c.run_id) over (partition by c.process_id
+              order by c.overlap <> 'allow' and c.attempt = 0, c.rank, c.run_id), c.run_id))
+        end as rival
+      from queue c where c.run_id = any (chosen)
+    )
+    select array_agg(j.run_id) filter (where j.rival is null),
+      array_agg(j.run_id order by j.rank, j.run_id) filter (where j.rival is not null and j.overlap = 'skip'),
+      array_agg(j.rival order by j.rank, j.run_id) filter (where j.rival is not null and j.overlap = 'skip'),
+      -- One that gave way may have stood before another of its owner.
+      case when coalesce(bool_or(j.weight > 0 and j.rival is not null and j.overlap = 'skip'), false)
+        then json_build_object('light', more -> 'light', 'heavy', true) else more end
+    into chosen, passed, rivals, more from judged j;
   end if;
+
+  with taken as (
+    update queue q set running = true, executor = asked.executor, epoch = nextval('epoch_number'),
+      attempt = q.attempt + 1, version = q.version + 1
+    where q.run_id = any (chosen)
+    returning q.run_id, q.attempt, q.epoch, q.version, q.work, q.correlation, q.rank
+  )
+  select array_agg('run-' || t.run_id order by t.rank, t.run_id), array_agg('RunStarted'::text),
+    array_agg(concat('{"attempt":', t.attempt, ',"epoch":"', t.epoch, '",', whose) order by t.rank, t.run_id),
+    array_agg(claim_meta(stamp, t.correlation) order by t.rank, t.run_id),
+    json_agg(json_build_object('run', t.run_id, 'attempt', t.attempt, 'epoch', t.epoch::text, 'version', t.version,
+      'work', t.work, 'correlation', t.correlation, 'at', stamp) order by t.rank, t.run_id)
+  into streams, types, datas, metas, claimed from taken t;
+
+  if passed is not null then
+    with skipped as (
+      delete from queue q where q.run_id = any (passed) returning q.run_id, q.correlation
+    )
+    select streams || array_agg('run-' || s.run_id order by p.place), types || array_agg('RunSkipped'::text),
+      datas || array_agg(concat('{"reason":"the run before it, ', p.rival, ', had not ended","cause":"', p.rival, '","at":"', stamp, '"}') order by p.place),
+      metas || array_agg(claim_meta(stamp, s.correlation) order by p.place)
+    into streams, types, datas, metas
+    from unnest(passed, rivals) with ordinality p(run_id, rival, place) join skipped s on s.run_id = p.run_id;
+  end if;
+
+  if streams is null then return json_build_object('more', more, 'capped', capped, 'wait', wait); end if;
   many := cardinality(streams);
+  select array_agg(gen_random_uuid()) into ids from generate_series(1, many);
   select a.first, a.last into appended from ledger_append(array(select generate_series(0, many - 1)), array_fill(0, array[many]),
     streams, array_fill(null::integer, array[many]), ids, types, array_fill(1::smallint, array[many]), datas, metas, null, call_at) a;
   return json_build_object('first', appended.first, 'last', appended.last, 'claimed', coalesce(claimed, '[]'),
-    'types', kinds, 'more', more, 'capped', capped, 'wait', wait);
+    'types', array(select distinct unnest(types)), 'more', more, 'capped', capped, 'wait', wait);
 end $$;
 
 -- Names the runs that a process with overlap "cancel-previous" waits for.
