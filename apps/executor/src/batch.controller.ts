@@ -41,8 +41,8 @@ export class BatchController {
   async create({ data, meta: call }: Request<CreateBatch>): Promise<Committed<BatchEvent>> {
     const { ledger, log } = this.context;
     const { id, name, description, runs } = data;
-    const meta = metaOf(call, id);
     if (runs.length > large) boundHeapTightly();
+    const meta = metaOf(call, id);
     const births: Append[] = [];
     // One after the other: of ten thousand that wait for a number, all are woken by each block of them.
     for (const [i, each] of runs.entries()) births.push(await this.birthOf(id, each, i, meta));
