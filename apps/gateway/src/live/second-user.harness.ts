@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { signIn, type Client, type Stack } from '#testing';
 
 /** A user beside the first admin, with the admin's password: no surface makes one of the role `user` yet. */
 export async function addUser(databaseUrl: string, username: string, role: string): Promise<string> {
@@ -17,4 +18,10 @@ export async function addUser(databaseUrl: string, username: string, role: strin
   } finally {
     await client.end();
   }
+}
+
+/** The same, signed in. */
+export async function newcomer(stack: Stack, username: string, role: string): Promise<Client> {
+  await addUser(stack.databaseUrl, username, role);
+  return signIn(stack, username);
 }

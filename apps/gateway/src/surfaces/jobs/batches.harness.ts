@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { readFileSync } from 'node:fs';
 import { type z } from 'zod';
+import { eventually, type Client } from '#testing';
 import { type batchRead } from './batches.shapes.js';
 import { type jobRead } from './jobs.shapes.js';
 
@@ -30,6 +31,19 @@ export const countsOf = (batch: BatchRow): Record<string, number> => ({
 export const sumOf = (batch: BatchRow): number => Object.values(countsOf(batch)).reduce((sum, runs) => sum + runs, 0);
 
 export const isActive = ({ status }: { status: string }): boolean => ['pending', 'running'].includes(status);
+
+export async function makeBatch(by: Client, body: { jobs: object[] }): Promise<Batch> {
+  const answer = await by.post<Batch>(batches, { name: 'a batch', ...body });
+  if (answer.status !== 202) throw new Error(`${answer.status}: ${answer.text}`);
+  return answer.body;
+}
+
+/** As the view shows it, once it does: to whoever made it at once, to others with its next look. */
+export const readBatch = (by: Client, id: string): Promise<Batch> =>
+  eventually('the batch to be shown', async () => {
+    const { status, body } = await by.get<Batch>(`${batches}/${id}`);
+    return status === 200 && body;
+  });
 
 /** Whether the process is there and has not ended. */
 export function isAlive(pid: number): boolean {

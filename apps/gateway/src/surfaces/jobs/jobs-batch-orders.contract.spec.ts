@@ -1,17 +1,19 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import {
   batches,
   countsOf,
   isActive,
   isAlive,
+  makeBatch,
   missing,
   never,
   pidIn,
+  readBatch,
   sh,
   type Batch,
   type BatchRow,
@@ -29,26 +31,15 @@ let user: Client;
 beforeAll(async () => {
   stack = await sharedStack(topology);
   admin = await adminOf(stack);
-  for (const [name, role] of Object.entries({ olga: 'operator', otto: 'operator', vera: 'viewer', uli: 'user' }))
-    await addUser(stack.databaseUrl, name, role);
-  [olga, otto, viewer, user] = (await Promise.all(
-    ['olga', 'otto', 'vera', 'uli'].map((name) => signIn(stack, name)),
-  )) as [...[Client, Client, Client, Client]];
+  olga = await newcomer(stack, 'olga', 'operator');
+  otto = await newcomer(stack, 'otto', 'operator');
+  viewer = await newcomer(stack, 'vera', 'viewer');
+  user = await newcomer(stack, 'uli', 'user');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 
-async function make(jobs: object[], by = olga): Promise<Batch> {
-  const { status, body, text } = await by.post<Batch>(batches, { name: 'a batch', jobs });
-  if (status !== 202) throw new Error(`${status}: ${text}`);
-  return body;
-}
-
-/** As the view shows it, once it does: to whoever made it at once, to others with its next look. */
-const read = (id: string, by = olga) =>
-  eventually('the batch to be shown', async () => {
-    const { status, body } = await by.get<Batch>(`${batches}/${id}`);
-    return status === 200 && body;
-  });
+const make = (jobs: object[], by = olga) => makeBatch(by, { jobs });
+const read = (id: string, by = olga) => readBatch(by, id);
 const reaches = (id: string, what: string, is: (batch: Batch) => boolean) =>
   eventually(`the batch to ${what}`, async () => {
     const batch = await read(id);

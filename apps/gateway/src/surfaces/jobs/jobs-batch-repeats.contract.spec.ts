@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, eventually, sharedStack, signIn, type Client, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, eventually, sharedStack, type Client, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
 import { batches, everythingWritten, never, type Batch } from './batches.harness.js';
 
 let stack: Stack;
@@ -9,8 +9,7 @@ let otto: Client;
 beforeAll(async () => {
   stack = await sharedStack(topology);
   olga = await adminOf(stack);
-  await addUser(stack.databaseUrl, 'repeating', 'operator');
-  otto = await signIn(stack, 'repeating');
+  otto = await newcomer(stack, 'repeating', 'operator');
 });
 afterAll(() => stack.stop());
 

@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, type Client, eventually, sendRaw, signIn, startStack, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, type Client, eventually, sendRaw, startStack, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import {
   batches,
   countsOf,
   everythingWritten,
   isActive,
+  makeBatch,
   missing,
   never,
+  readBatch,
   sh,
   sumOf,
   type Batch,
@@ -31,23 +33,13 @@ let otto: Client;
 beforeAll(async () => {
   stack = await startStack(topology, { RUNLEDGER_ALLOWED_ROOTS: '/tmp:/srv/work' });
   admin = await adminOf(stack);
-  for (const name of ['olga', 'otto']) await addUser(stack.databaseUrl, name, 'operator');
-  [olga, otto] = (await Promise.all(['olga', 'otto'].map((name) => signIn(stack, name)))) as [Client, Client];
+  olga = await newcomer(stack, 'olga', 'operator');
+  otto = await newcomer(stack, 'otto', 'operator');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 
-async function make(jobs: object[], more: object = {}, by = olga): Promise<Batch> {
-  const { status, body, text } = await by.post<Batch>(batches, { name: 'a batch', jobs, ...more });
-  if (status !== 202) throw new Error(`${status}: ${text}`);
-  return body;
-}
-
-/** As the view shows it, once it does: to whoever made it at once, to others with its next look. */
-const read = (id: string, by = olga) =>
-  eventually('the batch to be shown', async () => {
-    const { status, body } = await by.get<Batch>(`${batches}/${id}`);
-    return status === 200 && body;
-  });
+const make = (jobs: object[], more: object = {}, by = olga) => makeBatch(by, { jobs, ...more });
+const read = (id: string, by = olga) => readBatch(by, id);
 const over = (id: string, by = olga) =>
   eventually('the batch to end', async () => {
     const batch = await read(id, by);

@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
+import { isAlive, missing, sh, type Invalid } from './batches.harness.js';
 
 interface Job {
   id: string;
@@ -21,9 +22,6 @@ interface Event {
   data: Record<string, unknown>;
   meta: { actor: string };
 }
-interface Invalid {
-  detail: { type: string; loc: (string | number)[]; msg: string; input: unknown }[];
-}
 
 let stack: Stack;
 let admin: Client;
@@ -34,16 +32,13 @@ let user: Client;
 beforeAll(async () => {
   stack = await sharedStack(topology);
   admin = await adminOf(stack);
-  for (const [name, role] of Object.entries({ olga: 'operator', otto: 'operator', vera: 'viewer', uli: 'user' }))
-    await addUser(stack.databaseUrl, name, role);
-  [olga, other, viewer, user] = (await Promise.all(
-    ['olga', 'otto', 'vera', 'uli'].map((name) => signIn(stack, name)),
-  )) as [...[Client, Client, Client, Client]];
+  olga = await newcomer(stack, 'olga', 'operator');
+  other = await newcomer(stack, 'otto', 'operator');
+  viewer = await newcomer(stack, 'vera', 'viewer');
+  user = await newcomer(stack, 'uli', 'user');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 
-const missing = '01890000-0000-7000-8000-000000000000';
-const sh = (line: string) => ['sh', '-c', line];
 const forced = (id: string, body: object, by = olga) => by.post<Job>(`/api/v1/jobs/${id}/force-complete`, body);
 const purge = (id: string, by = olga) => by.call<{ detail: string }>('DELETE', `/api/v1/jobs/${id}/purge`);
 const read = async (id: string, by = olga) => (await by.get<Job>(`/api/v1/jobs/${id}`)).body;
@@ -73,14 +68,6 @@ async function eventsOf(id: string): Promise<Event[]> {
 }
 const typesOf = async (id: string) => (await eventsOf(id)).map(({ type }) => type);
 
-const alive = (pid: number) => {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-};
-
 describe('POST /jobs/{id}/force-complete', () => {
   const words = { success: 'succeeded', failed: 'failed', canceled: 'cancelled' };
 
@@ -105,7 +92,7 @@ describe('POST /jobs/{id}/force-complete', () => {
       expect(await read(id)).toMatchObject({
         ...{ status: to, error: to === 'success' ? null : 'force-completed', completed_at: expect.any(String) },
       });
-      await eventually('its process to be dead', async () => !alive(pid));
+      await eventually('its process to be dead', async () => !isAlive(pid));
       const [verdict] = (await eventsOf(id)).filter(({ type }) => type === 'RunForceCompleted');
       expect(verdict!.data).toMatchObject({ status: words[to], attempt: 1, replaces: [] });
       // What the fenced attempt reports comes later and changes nothing.

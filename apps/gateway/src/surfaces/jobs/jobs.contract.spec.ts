@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { adminOf, Client, eventually, sharedStack, signIn, startStack, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, Client, eventually, sharedStack, startStack, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
 
 interface Job {
   id: string;
@@ -27,8 +27,7 @@ let other: Client;
 beforeAll(async () => {
   stack = await sharedStack(topology);
   admin = await adminOf(stack);
-  await addUser(stack.databaseUrl, 'olga', 'operator');
-  other = await signIn(stack, 'olga@example.com');
+  other = await newcomer(stack, 'olga', 'operator');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 

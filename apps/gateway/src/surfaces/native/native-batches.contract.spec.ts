@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type z } from 'zod';
-import { adminOf, Client, eventually, sharedStack, signIn, type Stack } from '#testing';
-import { addUser } from '../../live/second-user.harness.js';
+import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
 import { headOf } from '../../refused.harness.js';
 import { type nativeBatch } from './batches.shapes.js';
 import { ended, eventsOf, noop, outputOf, sh, type List, type Problem, type Run } from './native.harness.js';
@@ -16,13 +16,9 @@ let user: Client;
 beforeAll(async () => {
   stack = await sharedStack(topology);
   admin = await adminOf(stack);
-  for (const [name, role] of Object.entries({ olga: 'operator', vera: 'viewer', uli: 'user' }))
-    await addUser(stack.databaseUrl, name, role);
-  [olga, viewer, user] = (await Promise.all(['olga', 'vera', 'uli'].map((name) => signIn(stack, name)))) as [
-    Client,
-    Client,
-    Client,
-  ];
+  olga = await newcomer(stack, 'olga', 'operator');
+  viewer = await newcomer(stack, 'vera', 'viewer');
+  user = await newcomer(stack, 'uli', 'user');
 }, 90_000);
 afterAll(() => stack.stop(), 60_000);
 
