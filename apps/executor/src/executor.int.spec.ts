@@ -61,6 +61,9 @@ test('with every connection for questions taken, runs still start, end and make 
     const ended = `select from event where stream = any ($1) and type = 'RunSucceeded'`;
     const streams = runs.map((run) => `run-${run}`);
     await eventually(async () => (await reserved.query(ended, [streams])).rowCount === runs.length || undefined);
+    const leased = async () => (await reserved.query<{ until: Date }>('select until from executor_lease')).rows;
+    const [{ until } = {}] = await leased();
+    await eventually(async () => (await leased()).some((lease) => lease.until > until!) || undefined);
   } finally {
     held.forEach((client) => client.release());
   }
