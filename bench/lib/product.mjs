@@ -28,7 +28,7 @@ export async function startProduct(stage, topology, { env = {}, database, client
     ...{ RUNLEDGER_ADMIN_PASSWORD: password, RUNLEDGER_RATE_LIMITS: 'off', RUNLEDGER_LOG_LEVEL: 'warn' },
   };
   // Solo with the flag of `npm start`.
-  const flags = topology === 'solo' ? ['--min-semi-space-size=32', '--max-semi-space-size=32'] : [];
+  const flags = topology === 'solo' ? ['--min-semi-space-size=32', '--max-semi-space-size=64'] : [];
   const [first, ...rest] = [...flags, dist(`deploy/local/${topology}.js`), '--bare'];
   const child = start(first, rest, {
     env: { ...inherited, ...settings, ...env },

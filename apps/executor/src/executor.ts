@@ -93,9 +93,11 @@ export class Executor implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /** Who holds a run that is over with its birth. */
-  private async holder(): Promise<Holder> {
-    const [{ executor, server }, epoch] = [this.lease, String(await this.context.ledger.number('epoch'))];
-    return { executor, server, epoch };
+  private holder(): Holder | Promise<Holder> {
+    const { executor, server } = this.lease;
+    const holding = (epoch: number) => ({ executor, server, epoch: String(epoch) });
+    const epoch = this.context.ledger.number('epoch');
+    return typeof epoch === 'number' ? holding(epoch) : epoch.then(holding);
   }
 
   /** Takes no more; what is left stays with the launcher (`keep`) or is ended and recorded so (`end`). */

@@ -49,13 +49,15 @@ export class PolicyGuard implements CanActivate {
 
   /** An open path knows who asks, where a credential came along and is good; it refuses nobody. */
   private async recognise(request: FastifyRequest, bearer: string | null): Promise<true> {
-    if (bearer || cookieToken(request)) {
-      request.session = await this.authenticate(request, bearer).catch(() => undefined);
+    try {
+      if (bearer || cookieToken(request)) request.session = await this.authenticate(request, bearer);
+    } catch {
+      request.session = undefined;
     }
     return true;
   }
 
-  private async authenticate(request: FastifyRequest, bearer: string | null): Promise<Session> {
+  private authenticate(request: FastifyRequest, bearer: string | null): Session | Promise<Session> {
     const token = bearer ?? cookieToken(request);
     if (!token) throw unauthenticated();
     return this.tokens.check(token, bearer ? 'bearer' : 'cookie');

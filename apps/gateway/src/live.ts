@@ -138,11 +138,15 @@ export class Live implements BeforeApplicationShutdown {
   /** Whoever was signed out, disabled or given other rights does not go on watching. */
   private async recheck(): Promise<void> {
     for (const [socket, subscriber] of this.subscribers) {
-      const good = await this.tokens.check(subscriber.token).then(
-        (session) => session.user.role === subscriber.session.user.role,
-        (error: unknown) => error instanceof Refusal && error.kind === 'unavailable',
-      );
-      if (!good) socket.disconnect(true);
+      if (!(await this.stillHolds(subscriber))) socket.disconnect(true);
+    }
+  }
+
+  private async stillHolds({ token, session }: Subscriber): Promise<boolean> {
+    try {
+      return (await this.tokens.check(token)).user.role === session.user.role;
+    } catch (error) {
+      return error instanceof Refusal && error.kind === 'unavailable';
     }
   }
 }

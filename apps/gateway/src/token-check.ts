@@ -24,12 +24,8 @@ export class TokenCheck {
   ) {}
 
   /** Throws `unauthenticated`; `unavailable` while auth does not answer. */
-  check(token: string, by: 'bearer' | 'cookie' = 'bearer'): Promise<Session> {
-    const carrier =
-      by === 'bearer'
-        ? { headers: { authorization: `Bearer ${token}` }, cookies: {} }
-        : { headers: {}, cookies: { [cookieNames[0]]: token } };
-    return this.sessions.through(token, () => authenticate(by, carrier));
+  check(token: string, by: 'bearer' | 'cookie' = 'bearer'): Session | Promise<Session> {
+    return this.sessions.get(token) ?? this.sessions.through(token, () => authenticate(by, carrierOf(token, by)));
   }
 
   fromCookies(header: string | undefined): string | null {
@@ -37,6 +33,11 @@ export class TokenCheck {
     return cookieToken({ cookies: Object.fromEntries(pairs) as Record<string, string | undefined> });
   }
 }
+
+const carrierOf = (token: string, by: 'bearer' | 'cookie'): Carrier =>
+  by === 'bearer'
+    ? { headers: { authorization: `Bearer ${token}` }, cookies: {} }
+    : { headers: {}, cookies: { [cookieNames[0]]: token } };
 
 function authenticate(strategy: 'bearer' | 'cookie', carrier: Carrier): Promise<Session> {
   return new Promise((resolve, reject) => {

@@ -29,25 +29,34 @@ export function isLarge(text: string): boolean {
 }
 
 /** What goes on the wire: a large text is left in the store and only named. */
-export async function seal(carried: Carried, payloads: PayloadStore): Promise<Carried> {
+export function seal(carried: Carried, payloads: PayloadStore): Carried | Promise<Carried> {
   return typeof carried === 'string' && isLarge(carried)
-    ? JSON.stringify({ ref: await payloads.put(carried) })
+    ? payloads.put(carried).then((ref) => JSON.stringify({ ref }))
     : carried;
 }
 
 export type Answer = { ok: unknown } | { refusal: RefusalShape } | { bug: string };
 
-export async function openRequest(carried: Carried, payloads: PayloadStore): Promise<Request<unknown>> {
-  const frame = await open(carried, payloads);
+/** An object is open as it is: nothing is waited for. */
+export function openRequest(carried: Carried, payloads: PayloadStore): Request<unknown> | Promise<Request<unknown>> {
+  return typeof carried === 'object' ? requestIn(carried as Frame) : read(carried, payloads).then(requestIn);
+}
+
+/** The answer, or what the other side threw. */
+export function openAnswer(carried: Carried, payloads: PayloadStore): unknown {
+  return typeof carried === 'object' ? answerIn(carried as Frame) : read(carried, payloads).then(answerIn);
+}
+
+type Frame = Record<string, unknown>;
+
+function requestIn(frame: Frame): Request<unknown> {
   const { meta } = frame;
   if (!isRecord(meta) || typeof meta.correlationId !== 'string' || typeof meta.actor !== 'string')
     throw new Malformed();
   return frame as unknown as Request<unknown>;
 }
 
-/** The answer, or what the other side threw. */
-export async function openAnswer(carried: Carried, payloads: PayloadStore): Promise<unknown> {
-  const frame = await open(carried, payloads);
+function answerIn(frame: Frame): unknown {
   if (typeof frame.bug === 'string') throw new RemoteBug(frame.bug);
   if (isRecord(frame.refusal)) throw Refusal.from(frame.refusal as unknown as RefusalShape);
   return frame.ok;
@@ -69,9 +78,8 @@ export function parseBell(text: string): unknown {
   return lastBell.value;
 }
 
-async function open(carried: Carried, payloads: PayloadStore): Promise<Record<string, unknown>> {
-  if (typeof carried === 'object') return carried as Record<string, unknown>;
-  const frame = parse(carried);
+async function read(text: string, payloads: PayloadStore): Promise<Frame> {
+  const frame = parse(text);
   if (!isRecord(frame)) throw new Malformed();
   if (typeof frame.ref !== 'string') return frame;
   const whole = parse(await payloads.take(frame.ref));
@@ -79,6 +87,6 @@ async function open(carried: Carried, payloads: PayloadStore): Promise<Record<st
   return whole;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Frame {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

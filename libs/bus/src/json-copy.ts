@@ -27,8 +27,8 @@ interface Copied {
 
 function copyOfObject(value: Copied): unknown {
   if (typeof value.toJSON === 'function') return jsonCopy((value as { toJSON: () => unknown }).toJSON());
-  if (Array.isArray(value)) return Array.from(value, (item) => jsonCopy(item) ?? null);
-  if (value instanceof Number || value instanceof String || value instanceof Boolean) return jsonCopy(value.valueOf());
+  if (Array.isArray(value)) return copyOfArray(value);
+  if (isBox(value)) return jsonCopy(value.valueOf());
   const copy: Record<string, unknown> = {};
   for (const key of Object.keys(value)) {
     const own = jsonCopy(value[key]);
@@ -39,3 +39,13 @@ function copyOfObject(value: Copied): unknown {
   }
   return copy;
 }
+
+function copyOfArray(value: readonly unknown[]): unknown[] {
+  const copy: unknown[] = [];
+  for (let i = 0; i < value.length; i++) copy.push(jsonCopy(value[i]) ?? null);
+  return copy;
+}
+
+const isBox = (value: object) =>
+  Object.getPrototypeOf(value) !== Object.prototype &&
+  (value instanceof Number || value instanceof String || value instanceof Boolean);

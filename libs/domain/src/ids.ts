@@ -6,7 +6,8 @@ const space = '6f1d2c1e-93d4-5c63-9a53-0d5b7a7f6a11';
 /** Random bytes for 256 ids at once: asking the system for each would cost more than the id. */
 const noise = new Uint8Array(16 * 256);
 let used = noise.length;
-let newest = { msecs: 0, seq: 0 };
+const newest = { msecs: 0, seq: 0 };
+const bytes = Buffer.alloc(16);
 
 /** A time-ordered id for something new (UUID version 7): later ids of one process are greater, within a millisecond too. */
 export function newId(): string {
@@ -16,12 +17,17 @@ export function newId(): string {
   }
   const random = noise.subarray(used, (used += 16));
   const now = Date.now();
-  newest =
-    now > newest.msecs
-      ? { msecs: now, seq: ((random[6]! & 0x7f) << 24) | (random[7]! << 16) | (random[8]! << 8) | random[9]! }
-      : { msecs: newest.msecs, seq: newest.seq + 1 };
-  return v7({ random, ...newest });
+  if (now > newest.msecs) {
+    newest.msecs = now;
+    newest.seq = ((random[6]! & 0x7f) << 24) | (random[7]! << 16) | (random[8]! << 8) | random[9]!;
+  } else newest.seq++;
+  v7({ random, msecs: newest.msecs, seq: newest.seq }, bytes);
+  return dashed(bytes.toString('hex'));
 }
+
+/** Cut from one text: put together byte by byte it would take longer than all the rest. */
+const dashed = (h: string) =>
+  `${h.slice(0, 8)}-${h.slice(8, 12)}-${h.slice(12, 16)}-${h.slice(16, 20)}-${h.slice(20, 32)}`;
 
 /** The same words give the same id, everywhere and for ever. */
 export const derivedId = (...words: string[]): string => named(words.join('\n'));

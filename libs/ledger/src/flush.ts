@@ -14,8 +14,9 @@ export interface Flushed {
   heads?: [stream: string, type: string][];
 }
 
-export interface Settled {
-  verdict: Verdict | null;
+export interface Settled<V = Verdict | null> {
+  /** Null for an entry without an append. */
+  verdict: V;
   /** What the hooks said that this entry called: one answer a hook and flush, for all who called it. */
   hooks: Record<string, unknown>;
 }
@@ -52,8 +53,8 @@ export class Flusher {
     private readonly onAppended: (first: bigint, events: StoredEvent[], size: number) => void = () => undefined,
   ) {}
 
-  append(append: Append): Promise<Settled> {
-    return this.enter([write(append, append.alongside ?? {})])[0]!;
+  append(append: Append): Promise<Settled<Verdict>> {
+    return this.enter([write(append, append.alongside ?? {})])[0] as Promise<Settled<Verdict>>;
   }
 
   /** All in one commit, or none when the store fails; each of another stream. */

@@ -31,7 +31,7 @@ const tries = 5;
  * stream take turns in a process, so only other processes can conflict.
  * With an idempotency key the first result is answered again; the same key with another body is `malformed`.
  */
-export async function handle<S, C extends { type: string; meta: Meta }, E extends DomainEvent>(
+export function handle<S, C extends { type: string; meta: Meta }, E extends DomainEvent>(
   ledger: Ledger,
   decider: Decider<S, C, E>,
   id: string,
@@ -39,14 +39,22 @@ export async function handle<S, C extends { type: string; meta: Meta }, E extend
   options: HandleOptions<S, E> = {},
 ): Promise<Handled<E>> {
   const stream = `${decider.category}-${id}`;
-  const { meta } = command;
-  const before = meta.idempotency && (await repeated<E>(ledger, meta));
-  if (before) return before;
   const work = () => decideAndAppend(ledger, decider, stream, command, options);
+  const inTurn = () => (options.creating ? work() : ledger.inTurn(stream, work));
+  return command.meta.idempotency ? once(ledger, command.meta, inTurn) : inTurn();
+}
+
+async function once<E extends DomainEvent>(
+  ledger: Ledger,
+  meta: Meta,
+  work: () => Promise<Handled<E>>,
+): Promise<Handled<E>> {
+  const before = await repeated<E>(ledger, meta);
+  if (before) return before;
   try {
-    return await (options.creating ? work() : ledger.inTurn(stream, work));
+    return await work();
   } catch (error) {
-    const first = meta.idempotency && isKeyTaken(error) ? await repeated<E>(ledger, meta) : null;
+    const first = isKeyTaken(error) ? await repeated<E>(ledger, meta) : null;
     if (first) return first;
     throw error;
   }
@@ -74,7 +82,7 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
     const after = version + events.length;
     const rows = { ...alongside?.(events, fold(decider, events, state), after), ...keyRow(meta, stream) };
     const own = { stream, expected: version, events, meta, alongside: rows };
-    const verdict = await appendWith(ledger, own, together);
+    const { verdict } = together.length > 0 ? await appendWith(ledger, own, together) : await ledger.append(own);
     if (verdict.verdict === 'appended') {
       const appended = verdict.events as StoredEvent<E>[];
       return { stream, position: appended.at(-1)!.position, version: after, events: appended, repeated: false };
@@ -87,11 +95,10 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
 }
 
-async function appendWith(ledger: Ledger, own: Append, others: readonly Append[]): Promise<Verdict> {
-  if (others.length === 0) return (await ledger.append(own)).verdict;
+async function appendWith(ledger: Ledger, own: Append, others: readonly Append[]): Promise<{ verdict: Verdict }> {
   const requires = [{ stream: own.stream, version: own.expected! }];
   const [verdict] = await ledger.appendAll([own, ...others.map((each) => ({ ...each, requires }))]);
-  return verdict!;
+  return { verdict: verdict! };
 }
 
 function keyRow({ idempotency, actor, commandId: command }: Meta, stream: string): Alongside {

@@ -1,7 +1,7 @@
 import { type Pool } from 'pg';
 import { Refusal, streamParts } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
-import { Flusher, type Flushed } from './flush.js';
+import { Flusher, type Flushed, type Settled } from './flush.js';
 import {
   columns,
   folded,
@@ -61,9 +61,8 @@ export class Ledger {
   }
 
   /** Appends and answers the verdict; throws only when the store itself failed. */
-  async append(append: Append): Promise<{ verdict: Verdict; hooks: Record<string, unknown> }> {
-    const { verdict, hooks } = await withStore(() => this.flusher.append(append));
-    return { verdict: verdict!, hooks };
+  append(append: Append): Promise<Settled<Verdict>> {
+    return withStore(() => this.flusher.append(append));
   }
 
   /** In one commit, in the given order, each to a stream of its own; the verdicts in the same order. */
@@ -83,8 +82,9 @@ export class Ledger {
   }
 
   /** The next integer for something that clients know by number; never given twice, gaps are normal. */
-  number(of: Numbered): Promise<number> {
-    return withStore(() => this.numbers.next(of));
+  number(of: Numbered): number | Promise<number> {
+    const number = this.numbers.next(of);
+    return typeof number === 'number' ? number : withStore(() => number);
   }
 
   /** Events with `position > after`, oldest first, at most `limit`. */
@@ -184,14 +184,14 @@ export async function withStore<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!isStoreAway(error)) throw error;
-    throw new Refusal(
-      'unavailable',
-      'STORE_UNAVAILABLE',
-      'The database does not answer; try again',
-      String((error as Error).message),
-    );
+    throw asRefusal(error);
   }
+}
+
+function asRefusal(error: unknown): unknown {
+  if (!isStoreAway(error)) return error;
+  const said = String((error as Error).message);
+  return new Refusal('unavailable', 'STORE_UNAVAILABLE', 'The database does not answer; try again', said);
 }
 
 /** No server, a lost connection, a shutdown or recovery, a full disk, too many connections, a timeout, a deadlock. */

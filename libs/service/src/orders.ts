@@ -8,12 +8,10 @@ import { type Handled } from '#ledger';
  */
 export function metaOf({ actor, correlationId, causationId, idempotency }: CallMeta, order?: string): Meta {
   const commandId = idempotency ? derivedId('key', actor, idempotency.key) : (order ?? newId());
-  return {
-    now: new Date().toISOString(),
-    ...{ actor, correlationId, commandId },
-    ...(causationId ? { causationId } : {}),
-    ...(idempotency ? { idempotency } : {}),
-  };
+  const meta: Meta = { now: new Date().toISOString(), actor, correlationId, commandId };
+  if (causationId) meta.causationId = causationId;
+  if (idempotency) meta.idempotency = idempotency;
+  return meta;
 }
 
 /** The meta of what the platform does by itself; `commandId` names it, so that doing it twice is doing it once. */
@@ -23,6 +21,7 @@ export function systemMeta(commandId: string, correlationId: string, causationId
 }
 
 /** A command's answer: the ledger's, without what the asker does not fold. */
-export function committed<E extends DomainEvent>({ events, ...rest }: Handled<E>): Committed<E> {
-  return { ...rest, events: events.map(({ type, data }) => ({ type, data })) };
+export function committed<E extends DomainEvent>(handled: Handled<E>): Committed<E> {
+  const { stream, position, version, events, repeated } = handled;
+  return { stream, position, version, events: events.map(({ type, data }) => ({ type, data })), repeated };
 }

@@ -43,9 +43,11 @@ export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow
       return { ...row, status: 'skipped', reason: event.data.reason, finishedAt: event.data.at };
     case 'RunStarted': {
       const { attempt, server, at } = event.data;
-      const past = { finishedAt: null, exitCode: null, signal: null, output: null, reason: null };
-      const fresh = { ...past, ops: 0, progress: null, message: null };
-      return { ...row, ...fresh, status: 'running', attempt, server, startedAt: at };
+      const begun: RunRow = { ...row, status: 'running', attempt, server, startedAt: at };
+      begun.finishedAt = begun.exitCode = begun.signal = begun.output = begun.reason = null;
+      begun.progress = begun.message = null;
+      begun.ops = 0;
+      return begun;
     }
     case 'RunProgressed': {
       const { progress = row.progress, ops = row.ops, message = row.message } = event.data;
@@ -54,13 +56,13 @@ export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow
     case 'RunCancelRequested':
       return row;
     case 'RunSucceeded':
-      return { ...row, ...ended(event.data), status: 'succeeded', reason: null };
+      return ended(row, event.data, 'succeeded', null);
     case 'RunFailed':
-      return { ...row, ...ended(event.data), status: 'failed', reason: event.data.reason };
+      return ended(row, event.data, 'failed', event.data.reason);
     case 'RunTimedOut':
-      return { ...row, ...ended(event.data), status: 'timed-out', reason: event.data.reason };
+      return ended(row, event.data, 'timed-out', event.data.reason);
     case 'RunCancelled':
-      return { ...row, ...ended(event.data), status: 'cancelled', reason: event.data.reason ?? 'cancelled' };
+      return ended(row, event.data, 'cancelled', event.data.reason ?? 'cancelled');
     case 'RunLost':
       return { ...row, status: 'lost', reason: event.data.reason, finishedAt: event.data.at };
     case 'RunRetryScheduled':
@@ -80,42 +82,40 @@ export function foldRun(row: RunRow | null, id: string, event: RunEvent): RunRow
   }
 }
 
+/** Written out: an object put together of several costs a multiple, and every run comes through here. */
 function requested(id: string, data: Extract<RunEvent, { type: 'RunRequested' }>['data']): RunRow {
-  const {
-    number,
-    name,
-    process,
-    action,
-    policies,
-    priority,
-    owner,
-    batch,
-    scheduledFor,
-    requestedAt,
-    parameters,
-    payload,
-  } = data;
   return {
-    ...{
-      id,
-      number,
-      name,
-      process,
-      action,
-      policies,
-      priority,
-      owner,
-      batch,
-      scheduledFor,
-      requestedAt,
-      parameters,
-      payload,
-    },
-    ...{ status: 'queued', reason: null, attempt: 0, server: null, startedAt: null, finishedAt: null },
-    ...{ exitCode: null, signal: null, ops: 0, progress: null, message: null, output: null },
+    id,
+    number: data.number,
+    name: data.name,
+    process: data.process,
+    action: data.action,
+    policies: data.policies,
+    priority: data.priority,
+    owner: data.owner,
+    batch: data.batch,
+    scheduledFor: data.scheduledFor,
+    requestedAt: data.requestedAt,
+    parameters: data.parameters,
+    payload: data.payload,
+    status: 'queued',
+    reason: null,
+    attempt: 0,
+    server: null,
+    startedAt: null,
+    finishedAt: null,
+    exitCode: null,
+    signal: null,
+    ops: 0,
+    progress: null,
+    message: null,
+    output: null,
   };
 }
 
-function ended({ at, exitCode, signal, output }: Extract<RunEvent, { type: 'RunSucceeded' }>['data']) {
-  return { finishedAt: at, exitCode, signal, output };
+type Ending = Extract<RunEvent, { type: 'RunSucceeded' }>['data'];
+
+function ended(row: RunRow, ending: Ending, status: RunStatus, reason: string | null): RunRow {
+  const { at, exitCode, signal, output } = ending;
+  return { ...row, finishedAt: at, exitCode, signal, output, status, reason };
 }

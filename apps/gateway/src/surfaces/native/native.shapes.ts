@@ -188,39 +188,34 @@ function shownAction(of: Action): ShownAction {
   return { ...rest, env: Object.fromEntries(shown) as NonNullable<(ShownAction & { kind: 'command' })['env']> };
 }
 
+/** Written out, as its row is: an object put together of several costs a multiple. */
 export function nativeRunShape(row: RunRow): z.infer<typeof nativeRun> {
-  const {
-    id,
-    number,
-    status,
-    reason,
-    attempt,
-    priority,
-    owner,
-    batch,
-    server,
-    scheduledFor,
-    requestedAt,
+  const { process, startedAt, finishedAt } = row;
+  return {
+    id: row.id,
+    number: row.number,
+    name: row.name,
+    process: process && { id: process.id, name: process.name, revision: process.revision },
+    action: shownAction(row.action),
+    status: row.status,
+    reason: row.reason,
+    attempt: row.attempt,
+    priority: row.priority,
+    owner: row.owner,
+    batch: row.batch,
+    server: row.server,
+    scheduled: row.scheduledFor !== null,
+    scheduledFor: row.scheduledFor,
+    requestedAt: row.requestedAt,
     startedAt,
     finishedAt,
-  } = row;
-  const { exitCode, signal, ops, progress, message, output, process, action, name } = row;
-  const durationMs = startedAt && finishedAt ? Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) : null;
-  return {
-    ...{ id, number, name, process: process && { id: process.id, name: process.name, revision: process.revision } },
-    ...{
-      action: shownAction(action),
-      status,
-      reason,
-      attempt,
-      priority,
-      owner,
-      batch,
-      server,
-      scheduled: scheduledFor !== null,
-      scheduledFor,
-    },
-    ...{ requestedAt, startedAt, finishedAt, durationMs, exitCode, signal, ops, progress, message, output },
+    durationMs: startedAt && finishedAt ? Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) : null,
+    exitCode: row.exitCode,
+    signal: row.signal,
+    ops: row.ops,
+    progress: row.progress,
+    message: row.message,
+    output: row.output,
   };
 }
 
