@@ -26,6 +26,8 @@ export async function startProduct(stage, topology, { env = {}, database, client
   const settings = {
     ...{ PORT: String(port), HOST: '127.0.0.1', DATABASE_URL: base.url, RUNLEDGER_DATA: path.join(dir, 'data') },
     ...{ RUNLEDGER_ADMIN_PASSWORD: password, RUNLEDGER_RATE_LIMITS: 'off', RUNLEDGER_LOG_LEVEL: 'warn' },
+    // The database's, not the folder's: who is started on one that is filled opens it with the same.
+    RUNLEDGER_MASTER_KEY_FILE: path.join(stage.dir, `${new URL(base.url).pathname.slice(1)}.key`),
   };
   // Solo with the flag of `npm start`.
   const flags = topology === 'solo' ? ['--min-semi-space-size=32', '--max-semi-space-size=64'] : [];
