@@ -17,7 +17,8 @@ export async function startSolo(): Promise<{ stop: () => Promise<void> }> {
   outliveRejections(context.log);
   try {
     const app = await createHttp(soloModule(context), context);
-    app.connectMicroservice({ strategy: context.bus.server() }, { inheritAppConfig: true });
+    // Without the application's own configuration: its guard is for HTTP, and in a cluster the services know none either.
+    app.connectMicroservice({ strategy: context.bus.server() });
     await listen(app, context);
     return { stop: () => stopContext(app, context) };
   } catch (error) {

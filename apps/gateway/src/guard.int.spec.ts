@@ -47,7 +47,6 @@ async function decided({ handler, role, method = 'GET', headers = {} }: Asked): 
   const known = role === undefined ? {} : { authorization: 'Bearer good' };
   const request = { method, headers: { host: 'here:8000', ...known, ...headers }, cookies: {} };
   const execution = {
-    getType: () => 'http',
     getHandler: () => handler,
     switchToHttp: () => ({ getRequest: () => request }),
   } as unknown as ExecutionContext;

@@ -26,8 +26,8 @@ export class PolicyGuard implements CanActivate {
     private readonly context: Context,
   ) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (context.getType() !== 'http') return true;
+  /** At once where the session is known: most requests wait for nobody here. */
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const route = this.reflector.get<RouteEntry | undefined>(routeKey, context.getHandler());
     if (!route) throw new Refusal('forbidden', 'NO_POLICY', 'This path is not open');
     const request = context.switchToHttp().getRequest<FastifyRequest>();
@@ -35,16 +35,9 @@ export class PolicyGuard implements CanActivate {
     this.checkOrigin(request, bearer);
     checkContentType(request, route);
     if (route.policy === 'public') return this.recognise(request, bearer);
-    const session = await this.authenticate(request, bearer);
-    request.session = session;
-    if (route.policy !== 'session' && !may(session.user.role, route.policy)) {
-      const why =
-        route.policy === 'users:manage'
-          ? 'Admin privilege required'
-          : `Your role (${session.user.role}) may not do this`;
-      throw new Refusal('forbidden', 'FORBIDDEN', why);
-    }
-    return true;
+    const session = this.authenticate(request, bearer);
+    if (!(session instanceof Promise)) return admit(request, route, session);
+    return session.then((found) => admit(request, route, found));
   }
 
   /** An open path knows who asks, where a credential came along and is good; it refuses nobody. */
@@ -69,6 +62,15 @@ export class PolicyGuard implements CanActivate {
     if (!isForeign(request, this.context.config.RUNLEDGER_ALLOWED_ORIGINS)) return;
     throw new Refusal('forbidden', 'FOREIGN_ORIGIN', 'Requests from another origin are refused');
   }
+}
+
+/** With a session that may do what the route is for. */
+function admit(request: FastifyRequest, { policy }: RouteEntry, session: Session): true {
+  request.session = session;
+  const { role } = session.user;
+  if (policy === 'session' || policy === 'public' || may(role, policy)) return true;
+  const why = policy === 'users:manage' ? 'Admin privilege required' : `Your role (${role}) may not do this`;
+  throw new Refusal('forbidden', 'FORBIDDEN', why);
 }
 
 /** Neither header: no browser. A sender that names itself must be this very origin, or one that is allowed. */

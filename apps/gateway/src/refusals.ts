@@ -65,7 +65,6 @@ export class RefusalFilter implements ExceptionFilter {
   constructor(private readonly context: Context) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
-    if (host.getType() !== 'http') throw error;
     this.answer(error, host.switchToHttp().getRequest(), host.switchToHttp().getResponse());
   }
 

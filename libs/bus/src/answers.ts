@@ -1,5 +1,6 @@
 import { applyDecorators, Catch, type RpcExceptionFilter, UseFilters } from '@nestjs/common';
 import { MessagePattern } from '@nestjs/microservices';
+import { PARAM_ARGS_METADATA } from '@nestjs/microservices/constants.js';
 import { type Observable, throwError } from 'rxjs';
 import { type Request, type Subject } from './subject.js';
 
@@ -20,5 +21,9 @@ export function Answers<Q, A>(subject: Subject<Q, A>) {
     target: object,
     key: string | symbol,
     descriptor: TypedPropertyDescriptor<H>,
-  ): void => decorate(target, key, descriptor);
+  ): void => {
+    decorate(target, key, descriptor);
+    // No parameter that a pipe could change: else Nest leads each call through a list of promises for the one it has.
+    Reflect.defineMetadata(PARAM_ARGS_METADATA, {}, target.constructor, key);
+  };
 }

@@ -49,7 +49,7 @@ export class Bus {
     await this.wire.close();
   }
 
-  /** One for the whole process: `app.connectMicroservice({ strategy: bus.server() }, { inheritAppConfig: true })`. */
+  /** One for the whole process: `app.connectMicroservice({ strategy: bus.server() })`. */
   server(): CustomTransportStrategy {
     return this.strategy;
   }

@@ -1,5 +1,5 @@
 import { type Pool } from 'pg';
-import { Refusal, streamParts } from '#domain';
+import { Refusal } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
 import { Flusher, type Flushed, type Settled } from './flush.js';
 import {
@@ -107,7 +107,8 @@ export class Ledger {
     this.tail ??= new Tail();
     const newest = this.tail.after(BigInt(after), limit);
     if (newest.length > 0) {
-      const events = newest.filter(({ stream }) => categories.includes(streamParts(stream).category));
+      const prefixes = categories.map((category) => `${category}-`);
+      const events = newest.filter(({ stream }) => prefixes.some((prefix) => stream.startsWith(prefix)));
       const to = BigInt(newest.at(-1)!.position);
       return { events, to, full: newest.length === limit || to < this.newest };
     }
