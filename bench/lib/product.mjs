@@ -30,7 +30,7 @@ export async function startProduct(stage, topology, { env = {}, database, client
     RUNLEDGER_MASTER_KEY_FILE: path.join(stage.dir, `${new URL(base.url).pathname.slice(1)}.key`),
   };
   // Solo with the flag of `npm start`.
-  const flags = topology === 'solo' ? ['--min-semi-space-size=32', '--max-semi-space-size=64'] : [];
+  const flags = topology === 'solo' ? ['--min-semi-space-size=32', '--max-semi-space-size=32'] : [];
   const [first, ...rest] = [...flags, dist(`deploy/local/${topology}.js`), '--bare'];
   const child = start(first, rest, {
     env: { ...inherited, ...settings, ...env },

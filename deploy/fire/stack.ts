@@ -143,7 +143,7 @@ export class Stack {
     // As `npm start` does it.
     const args = [
       '--min-semi-space-size=32',
-      '--max-semi-space-size=64',
+      '--max-semi-space-size=32',
       path.join(this.scene.dist, 'deploy/local/solo.js'),
       '--bare',
     ];
