@@ -44,7 +44,6 @@ export class BatchController {
     if (runs.length > large) boundHeapTightly();
     const meta = metaOf(call, id);
     const births: Append[] = [];
-    // One after the other: of ten thousand that wait for a number, all are woken by each block of them.
     for (const [i, each] of runs.entries()) births.push(await this.birthOf(id, each, i, meta));
     const events = births.reduce((sum, each) => sum + each.events.length, 0);
     const order = {

@@ -39,10 +39,10 @@ export class SessionCache {
   }
 
   /**
-   * Asks unless it is known; what `ask` throws is not kept. All who come meanwhile wait for the one question: when auth was
+   * At once where it is known, else it asks; what `ask` throws is not kept. All who come meanwhile wait for the one question: when auth was
    * away, everybody asking at once would keep it too busy to answer anybody in time, and so for ever.
    */
-  async through(token: string, ask: () => Promise<Session>): Promise<Session> {
+  through(token: string, ask: () => Promise<Session>): Session | Promise<Session> {
     const known = this.get(token) ?? this.asking.get(token);
     if (known) return known;
     const { generation } = this;

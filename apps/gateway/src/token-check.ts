@@ -25,7 +25,7 @@ export class TokenCheck {
 
   /** Throws `unauthenticated`; `unavailable` while auth does not answer. */
   check(token: string, by: 'bearer' | 'cookie' = 'bearer'): Session | Promise<Session> {
-    return this.sessions.get(token) ?? this.sessions.through(token, () => authenticate(by, carrierOf(token, by)));
+    return this.sessions.through(token, () => authenticate(by, carrierOf(token, by)));
   }
 
   fromCookies(header: string | undefined): string | null {

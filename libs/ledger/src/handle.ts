@@ -82,7 +82,8 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
     const after = version + events.length;
     const rows = { ...alongside?.(events, fold(decider, events, state), after), ...keyRow(meta, stream) };
     const own = { stream, expected: version, events, meta, alongside: rows };
-    const { verdict } = together.length > 0 ? await appendWith(ledger, own, together) : await ledger.append(own);
+    const verdict =
+      together.length > 0 ? await appendTogether(ledger, own, together) : (await ledger.append(own)).verdict;
     if (verdict.verdict === 'appended') {
       const appended = verdict.events as StoredEvent<E>[];
       return { stream, position: appended.at(-1)!.position, version: after, events: appended, repeated: false };
@@ -95,10 +96,10 @@ async function decideAndAppend<S, C extends { type: string; meta: Meta }, E exte
   throw new Refusal('conflict', 'STREAM_BUSY', 'Others kept changing this at the same time; try again');
 }
 
-async function appendWith(ledger: Ledger, own: Append, others: readonly Append[]): Promise<{ verdict: Verdict }> {
+async function appendTogether(ledger: Ledger, own: Append, others: readonly Append[]): Promise<Verdict> {
   const requires = [{ stream: own.stream, version: own.expected! }];
   const [verdict] = await ledger.appendAll([own, ...others.map((each) => ({ ...each, requires }))]);
-  return { verdict: verdict! };
+  return verdict!;
 }
 
 function keyRow({ idempotency, actor, commandId: command }: Meta, stream: string): Alongside {
