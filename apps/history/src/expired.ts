@@ -24,7 +24,7 @@ interface Seen extends Expired {
 const page = 500;
 const over = runStatuses.filter(isOver);
 /** `run_view.born` in an order: `born` alone is the text. */
-const columns = `id, born::text, status, row->>'name' as name, row->>'finishedAt' as "finishedAt"`;
+const columns = `id, born::text, status, row::json->>'name' as name, row::json->>'finishedAt' as "finishedAt"`;
 
 /** The finished runs for which these limits leave no place, in pages; none twice. */
 export async function* expired(pool: Pool, { age, count }: Limits): AsyncGenerator<Expired[]> {
@@ -36,7 +36,7 @@ export async function* expired(pool: Pool, { age, count }: Limits): AsyncGenerat
 /** Oldest first, as far as what was requested before the instant: nothing younger is looked at, however much there is. */
 async function* tooOld(pool: Pool, before: string): AsyncGenerator<Expired[]> {
   const text = `select ${columns}, requested_at >= $2 as young,
-      status = any($3) and (row->>'finishedAt')::timestamptz < $2 as old
+      status = any($3) and (row::json->>'finishedAt')::timestamptz < $2 as old
     from run_view where born > $1 order by run_view.born limit ${page}`;
   for (let after: string | undefined = '0'; after !== undefined;) {
     const rows: Seen[] = await ask(pool, 'retention-old', text, [after, before, over]);
@@ -60,7 +60,7 @@ async function* tooMany(pool: Pool, count: number, since: string | null): AsyncG
 
 async function* beyond(pool: Pool, which: string, id: string, count: number, since: string | null) {
   const text = `select ${columns} from run_view where ${which} and status = any($1) and born < $2
-      and ($3::timestamptz is null or (row->>'finishedAt')::timestamptz >= $3)
+      and ($3::timestamptz is null or (row::json->>'finishedAt')::timestamptz >= $3)
     order by run_view.born desc offset $5 limit ${page}`;
   let skipped = count;
   for (let below: string | undefined = '9223372036854775807'; below !== undefined;) {

@@ -17,7 +17,7 @@ export const RunView = defineEntity({
     server: p.text().nullable(),
     requestedAt: p.datetime(),
     startedAt: p.datetime().nullable(),
-    row: p.json<RunRow>(),
+    row: p.json<RunRow>().columnType('text'),
   },
 });
 

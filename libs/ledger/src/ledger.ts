@@ -1,11 +1,10 @@
 import { type Pool } from 'pg';
 import { Refusal } from '#domain';
 import { type Alongside, type Append, type Verdict } from './append.js';
+import { copied } from './bulk.js';
 import { Flusher, type Flushed, type Settled } from './flush.js';
 import {
   columns,
-  folded,
-  foldedColumns,
   stored,
   tracedColumns,
   type EventColumns,
@@ -96,13 +95,12 @@ export class Ledger {
 
   /**
    * The next `limit` events after a position, of which only those of these stream categories are brought along; `to` is the
-   * last one looked at (`after` when there was none), `full` whether there were as many, or there is more after it. `lean`: without ids and meta.
+   * last one looked at (`after` when there was none), `full` whether there were as many, or there is more after it.
    */
   async readCategories(
     categories: readonly string[],
     after: string | bigint,
     limit: number,
-    lean = false,
   ): Promise<{ events: FoldedEvent[]; to: bigint; full: boolean }> {
     this.tail ??= new Tail();
     const newest = this.tail.after(BigInt(after), limit);
@@ -112,17 +110,33 @@ export class Ledger {
       const to = BigInt(newest.at(-1)!.position);
       return { events, to, full: newest.length === limit || to < this.newest };
     }
+    return this.readPage(categories, BigInt(after), limit);
+  }
+
+  private async readPage(categories: readonly string[], after: bigint, limit: number) {
     const values = [String(after), limit, categories];
     const { rows } = await this.pool.query<EventColumns & { upto: string }>({
-      name: lean ? 'ledger-categories-lean' : 'ledger-categories',
-      text: lean ? pageOf(foldedColumns) : pageOf(tracedColumns),
+      name: 'ledger-categories',
+      text: pageText,
       values,
     });
     const to = BigInt(rows[0]!.upto);
     // With nothing of these categories there is one row, which says how far was looked.
     const found = rows[0]!.position === null ? [] : rows;
-    const made = lean ? folded : stored;
-    return { events: found.map((row) => made(row, this.lifts)), to, full: to - BigInt(after) === BigInt(limit) };
+    return { events: found.map((row) => stored(row, this.lifts)), to, full: to - after === BigInt(limit) };
+  }
+
+  /** As `readCategories`, for who reads thousands at once: always from the table, without ids and meta. */
+  async readBulk(
+    categories: readonly string[],
+    after: bigint,
+    limit: number,
+  ): Promise<{ events: FoldedEvent[]; to: bigint; full: boolean }> {
+    const text = `select (${endOfPage})::text as upto`;
+    const { rows } = await this.pool.query<{ upto: string }>({ name: 'ledger-end', text, values: [after, limit] });
+    const to = BigInt(rows[0]!.upto);
+    const events = await copied(this.pool, this.lifts, { categories, after, to });
+    return events ? { events, to, full: to - after === BigInt(limit) } : this.readPage(categories, after, limit);
   }
 
   /** The newest position, `0` for an empty ledger. */
@@ -171,10 +185,10 @@ export class Ledger {
 }
 
 /** Positions are dense, so a page's end is known before its events are read. */
-const pageOf = (wanted: string) => `with page as materialized (
-    select greatest($1, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0))) as upto
-  )
-  select page.upto::text, ${wanted} from page
+const endOfPage =
+  'greatest($1::bigint, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0)))';
+const pageText = `with page as materialized (select ${endOfPage} as upto)
+  select page.upto::text, ${tracedColumns} from page
   left join event on position > $1 and position <= page.upto and split_part(stream, '-', 1) = any($3)
   order by event.position`;
 

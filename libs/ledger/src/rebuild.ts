@@ -87,12 +87,12 @@ async function fill(
 ): Promise<bigint> {
   let at = from;
   let head = BigInt(await ledger.head());
-  let next = ledger.readCategories(projection.categories, at, batch, true);
+  let next = ledger.readBulk(projection.categories, at, batch);
   for (;;) {
     const { events, to, full } = await next;
     if (to === at) return at;
     at = to;
-    next = ledger.readCategories(projection.categories, at, batch, true);
+    next = ledger.readBulk(projection.categories, at, batch);
     next.catch(() => {});
     guard.check();
     await inTransaction(ledger.pool, async (client) => {
@@ -128,7 +128,7 @@ async function swap(
     let at = from;
     while (at < live) {
       const room = live - at < BigInt(batch) ? Number(live - at) : batch;
-      const { events, to } = await ledger.readCategories(projection.categories, at, room, true);
+      const { events, to } = await ledger.readBulk(projection.categories, at, room);
       await applyTo(client, projection, events);
       at = to;
     }

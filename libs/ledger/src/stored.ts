@@ -42,8 +42,7 @@ export interface EventColumns {
 export type Lifts = Record<string, Record<number, (data: never) => object>>;
 
 /** What folding needs. As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
-export const foldedColumns = 'position::text, stream, version, type, schema, data::text';
-export const tracedColumns = `${foldedColumns}, id::text, meta::text`;
+export const tracedColumns = 'position::text, stream, version, type, schema, data::text, id::text, meta::text';
 export const columns = `${tracedColumns}, encode(digest, 'hex') as digest`;
 
 export type FoldedColumns = Omit<EventColumns, 'id' | 'meta' | 'digest'>;

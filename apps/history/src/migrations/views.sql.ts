@@ -62,4 +62,10 @@ create table process_view (
 create unique index process_view_born on process_view (born desc);
 `;
 
-export const historyMigrations: [name: string, sql: string][] = [['history-0001-views', viewsSql]];
+/** What nobody searches in need not be checked again by each insert: the projection made it with JSON.stringify. */
+const rowAsTextSql = 'alter table run_view alter column row type text using row::text';
+
+export const historyMigrations: [name: string, sql: string][] = [
+  ['history-0001-views', viewsSql],
+  ['history-0002-row-as-text', rowAsTextSql],
+];

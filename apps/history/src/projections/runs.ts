@@ -1,5 +1,5 @@
 import { foldRun, type RunEvent, type RunRow } from '#domain';
-import { type Projection, type FoldedEvent, type Target } from '#ledger';
+import { copyIn, quoted, type Projection, type FoldedEvent, type Target } from '#ledger';
 import { foldBatches } from './batches.js';
 import { count } from './counts.js';
 
@@ -48,16 +48,20 @@ async function foldRuns(target: Target, events: FoldedEvent[]): Promise<void> {
 
 /** Rows of runs that were born before this batch. */
 async function existing({ client, table }: Target, events: FoldedEvent[]): Promise<Map<string, Folded>> {
-  const ids = new Set(events.map(({ stream }) => stream.slice('run-'.length)));
-  for (const { type, stream } of events) if (type === 'RunRequested') ids.delete(stream.slice('run-'.length));
+  const born = new Set<string>();
+  const ids = new Set<string>();
+  for (const { type, stream } of events) {
+    if (type === 'RunRequested') born.add(stream);
+    else if (!born.has(stream)) ids.add(stream.slice('run-'.length));
+  }
   if (ids.size === 0) return new Map();
   const text = `select id, born, row from ${table('run_view')} where id = any($1::uuid[])`;
-  const { rows } = await client.query<{ id: string; born: string; row: RunRow }>(text, [[...ids]]);
+  const { rows } = await client.query<{ id: string; born: string; row: string }>(text, [[...ids]]);
   return new Map(
-    rows.map(({ id, born, row }) => [
-      id,
-      { born, row, before: { owner: row.owner, batch: row.batch, status: row.status } },
-    ]),
+    rows.map(({ id, born, row: text }) => {
+      const row = JSON.parse(text) as RunRow;
+      return [id, { born, row, before: { owner: row.owner, batch: row.batch, status: row.status } }];
+    }),
   );
 }
 
@@ -76,37 +80,29 @@ async function drop({ client, table }: Target, folded: Map<string, Folded>): Pro
   if (gone.length > 0) await client.query(`delete from ${table('run_view')} where id = any($1::uuid[])`, [gone]);
 }
 
+const columns =
+  'id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row';
+
 async function insert({ client, table }: Target, all: Shown[]): Promise<void> {
-  const column = <T>(of: (shown: Shown) => T) => all.map(of);
-  const plain = (of: (shown: Shown) => string | number | null) =>
-    `{${all.map((each) => of(each) ?? 'null').join(',')}}`;
-  await client.query(
-    `insert into ${table('run_view')} (id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row)
-    select id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row::json
-    from unnest($1::uuid[], $2::bigint[], $3::integer[], $4::uuid[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[],
-      $10::timestamptz[], $11::timestamptz[], string_to_array($12, e'\\n'))
-      as r(id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row)`,
-    [
-      // Nothing in these needs a quote, and looking for one in each value takes longer than all the rest.
-      plain(({ row }) => row.id),
-      plain(({ born }) => born),
-      plain(({ row }) => row.number),
-      plain(({ row }) => row.process?.id ?? null),
-      plain(({ row }) => row.process?.number ?? null),
-      plain(({ row }) => row.status),
-      column(({ row }) => row.owner),
-      column(({ row }) => row.batch),
-      column(({ row }) => row.server),
-      plain(({ row }) => row.requestedAt),
-      plain(({ row }) => row.startedAt),
-      lines(all),
-    ],
-  );
+  await copyIn(client, `${table('run_view')} (${columns})`, all, ({ born, row }) => [
+    row.id,
+    born,
+    row.number,
+    row.process?.id ?? null,
+    row.process?.number ?? null,
+    row.status,
+    quoted(row.owner),
+    quoted(row.batch),
+    quoted(row.server),
+    row.requestedAt,
+    row.startedAt,
+    JSON.stringify(row),
+  ]);
 }
 
 async function update({ client, table }: Target, all: Shown[]): Promise<void> {
   await client.query(
-    `update ${table('run_view')} v set status = r.status, server = r.server, started_at = r.started_at, row = r.row::json
+    `update ${table('run_view')} v set status = r.status, server = r.server, started_at = r.started_at, row = r.row
     from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], string_to_array($5, e'\\n')) as r(id, status, server, started_at, row)
     where v.id = r.id and v.id = any ($1::uuid[])`,
     [

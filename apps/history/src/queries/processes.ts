@@ -60,7 +60,7 @@ export class ProcessQueries {
   /** Adds each one's newest started run, and when its triggers are next due. */
   private async withRuns(processes: ProcessRow[]): Promise<ProcessListed[]> {
     if (processes.length === 0) return [];
-    const text = `select p.number, r.row from unnest($1::int[]) as p(number), lateral (
+    const text = `select p.number, r.row::json from unnest($1::int[]) as p(number), lateral (
       select row from run_view where process_number = p.number and started_at is not null
       order by started_at desc, number desc limit 1) r`;
     const values = [processes.map(({ number }) => number)];

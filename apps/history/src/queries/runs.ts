@@ -106,9 +106,9 @@ export class RunQueries {
 
   private async one(text: string, value: string | number): Promise<RunRow | null> {
     const { rows } = await withStore(() =>
-      this.context.pool.query<{ row: RunRow }>({ name: text, text, values: [value] }),
+      this.context.pool.query<{ row: string }>({ name: text, text, values: [value] }),
     );
-    return rows[0]?.row ?? null;
+    return rows[0] ? (JSON.parse(rows[0].row) as RunRow) : null;
   }
 }
 
