@@ -1,4 +1,3 @@
-import { buffer } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import pg, { type ClientBase, type Pool } from 'pg';
@@ -9,6 +8,7 @@ import { folded, type FoldedEvent, type Lifts } from './stored.js';
 const unit = '\x1f';
 const quote = '\x01';
 const special = new RegExp(`^$|[${unit}${quote}\n\r]`);
+const lineFeed = 10;
 const asCsv = "(format csv, delimiter e'\\x1f', quote e'\\x01')";
 
 /**
@@ -24,17 +24,30 @@ export async function copied(
   const question = `copy (select position, stream, version, type, schema, data from event
     where position > ${after} and position <= ${to} and split_part(stream, '-', 1) in (${names}) order by position)
     to stdout ${asCsv}`;
-  const page = await copyOut(pool, question);
-  return page.includes(quote) ? null : eventsOf(page, lifts);
+  const events: FoldedEvent[] = [];
+  const readable = await copyOut(pool, question, (lines) => {
+    if (lines.includes(quote)) return false;
+    addEvents(events, lines, lifts);
+    return true;
+  });
+  return readable ? events : null;
 }
 
-async function copyOut(pool: Pool, question: string): Promise<string> {
+/** Gives away whole lines as they come: no text is long, for long ones are fresh memory each time. False as soon as `take` says so. */
+async function copyOut(pool: Pool, question: string, take: (lines: string) => boolean): Promise<boolean> {
   const client = await pool.connect();
   let broken: Error | undefined;
   const onLost = (error: Error) => (broken = error);
   client.on('error', onLost);
   try {
-    return (await buffer(client.query(copyStreams.to(question)))).toString();
+    let left: Buffer = Buffer.alloc(0);
+    let taken = true;
+    for await (const chunk of client.query(copyStreams.to(question)) as AsyncIterable<Buffer>) {
+      const end = chunk.lastIndexOf(lineFeed) + 1;
+      if (end > 0) taken &&= take(Buffer.concat([left, chunk.subarray(0, end)]).toString());
+      left = end > 0 ? chunk.subarray(end) : Buffer.concat([left, chunk]);
+    }
+    return taken;
   } catch (error) {
     broken = error as Error;
     throw error;
@@ -44,16 +57,15 @@ async function copyOut(pool: Pool, question: string): Promise<string> {
   }
 }
 
-function eventsOf(page: string, lifts: Lifts): FoldedEvent[] {
-  const events: FoldedEvent[] = [];
+function addEvents(events: FoldedEvent[], lines: string, lifts: Lifts): void {
   let at = 0;
   const until = (mark: string) => {
     const begin = at;
-    const end = page.indexOf(mark, begin);
+    const end = lines.indexOf(mark, begin);
     at = end + 1;
-    return page.slice(begin, end);
+    return lines.slice(begin, end);
   };
-  while (at < page.length) {
+  while (at < lines.length) {
     const position = until(unit);
     const stream = until(unit);
     const version = Number(until(unit));
@@ -61,13 +73,12 @@ function eventsOf(page: string, lifts: Lifts): FoldedEvent[] {
     const schema = Number(until(unit));
     events.push(folded({ position, stream, version, type, schema, data: until('\n') }, lifts));
   }
-  return events;
 }
 
 type Field = string | number | null;
 
 /** How many rows are handed over at once: the server reads them while the next are put into text. */
-const together = 200;
+const together = 64;
 
 /**
  * Inserts rows by COPY, which costs the server less than arrays do. The values stand in the order of the columns; one that
