@@ -12,8 +12,8 @@ const lineFeed = 10;
 const asCsv = "(format csv, delimiter e'\\x1f', quote e'\\x01')";
 
 /**
- * The events of these categories with `after < position <= to`, oldest first, without ids and meta. By COPY: a page of
- * thousands is one text, which costs both sides less than as many rows. Null when there is something in it that is quoted.
+ * The events of these categories with `after < position <= to`, oldest first, without ids and meta. By COPY, which
+ * costs both sides less than as many rows of a query. Null when there is something in it that is quoted.
  */
 export async function copied(
   pool: Pool,

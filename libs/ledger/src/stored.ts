@@ -41,7 +41,7 @@ export interface EventColumns {
 /** Old shapes made new: `lifts[type][schema]` turns data of that schema number into the next one. */
 export type Lifts = Record<string, Record<number, (data: never) => object>>;
 
-/** What folding needs. As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
+/** What folding needs, and what tells whose order it was. As text: what a pool's type parsers make of json and bytea is each pool's own affair. */
 export const tracedColumns = 'position::text, stream, version, type, schema, data::text, id::text, meta::text';
 export const columns = `${tracedColumns}, encode(digest, 'hex') as digest`;
 
