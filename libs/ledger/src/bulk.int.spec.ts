@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createDatabase, type TestDatabase } from '#testing';
-import { copyIn, quoted } from './bulk.js';
+import { copyIn } from './bulk.js';
 import { added, closeLedgers, ledgerTemplate, newStream, openLedger, type TestLedger } from './ledger.harness.js';
 import { type FoldedEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
@@ -51,46 +52,51 @@ test('white space in data, which COPY has to quote, does not change what is read
   expect(to).toBe(head + 2n);
 });
 
+const columns = { n: 'integer', l: 'bigint', u: 'uuid', z: 'timestamptz', t: 'text', nothing: 'integer' } as const;
+const made =
+  'create table copied (n integer primary key, l bigint, u uuid, z timestamptz, t text not null, nothing integer)';
+
+type Row = { n: number; l: string; u: string; z: string; t: string; nothing: null };
+const valuesOf = ({ n, l, u, z, t, nothing }: Row) => [n, l, u, z, t, nothing];
+
 test('rows copied in stand in the table as they were given, whatever is in them', async () => {
-  const texts = [
-    '',
-    'plain',
-    '\x01',
-    '\x1f',
-    'a\x01\x01b\x1fc',
-    'line\nfeed\r\n',
-    '\\.',
-    '\\N',
-    '"',
-    'äöü €𝄞',
-    '\t',
-    null,
+  const texts = ['', 'plain', '\x01', 'line\nfeed\r\n', '\\.', '\\N', '"', 'äöü €𝄞', 'long €'.repeat(30_000)];
+  const longs = ['0', '1', '-1', '4294967295', '4294967296', '-4294967297', '9007199254740991', '-9007199254740991'];
+  const times = [
+    '2026-11-22T01:02:03.456Z',
+    '1999-12-31T23:59:59.999Z',
+    '1969-07-20T20:17:40.000Z',
+    '2399-01-01T00:00:00.001Z',
   ];
-  const rows = Array.from({ length: 1_000 }, (_, n) => ({ n, text: texts[n % texts.length]!, json: { of: texts } }));
-  await own.pool.query('create table copied (n integer, t text, nothing integer, j text)');
-  await inTransaction(own.pool, (client) =>
-    copyIn(client, 'copied (n, t, nothing, j)', rows, ({ n, text, json }) => [
-      n,
-      quoted(text),
-      null,
-      JSON.stringify(json),
-    ]),
+  const rows = Array.from({ length: 1_000 }, (_, n) => ({
+    n: n - 500,
+    l: longs[n % longs.length]!,
+    u: randomUUID(),
+    z: times[n % times.length]!,
+    t: texts[n % texts.length]!,
+    nothing: null,
+  }));
+  await own.pool.query(made);
+  await inTransaction(own.pool, (client) => copyIn(client, 'copied', columns, rows, valuesOf));
+  const { rows: found } = await own.pool.query<Row>(
+    `select n, l::text, u, to_char(z at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as z, t, nothing from copied order by n`,
   );
-  const { rows: found } = await own.pool.query<{ n: number; t: string; nothing: null; j: string }>(
-    'select * from copied order by n',
-  );
-  expect(found.map(({ n, t, nothing, j }) => ({ n, text: t, nothing, json: JSON.parse(j) as object }))).toEqual(
-    rows.map((row) => ({ ...row, nothing: null })),
-  );
+  expect(found).toEqual(rows);
 });
 
-test('what the table refuses is thrown with its code, and the connection goes on', async () => {
-  const rows = Array.from({ length: 5_000 }, (_, n) => n);
-  const copying = inTransaction(own.pool, (client) =>
-    copyIn(client, 'copied (n)', rows, (n) => [n === 700 ? 'seven' : n]),
-  );
-  await expect(copying).rejects.toMatchObject({ code: '22P02' });
-  expect((await own.pool.query('select count(*)::int as n from copied where t is null and j is null')).rows).toEqual([
-    { n: 0 },
-  ]);
+test.each([
+  ['a row twice', { n: 699 }, { code: '23505' }],
+  ['no number', { n: NaN }, RangeError],
+  ['no position', { l: 'seven' }, RangeError],
+  ['no time', { z: 'yesterday' }, RangeError],
+  ['no id', { u: 'abc' }, { code: '08P01' }],
+])('%s is refused, nothing is in, and the connection goes on', async (_what, wrong, error) => {
+  const good = { l: '1', u: randomUUID(), z: '2026-11-22T01:02:03.456Z', t: '', nothing: null };
+  const rows = Array.from({ length: 5_000 }, (_, n) => ({ ...good, n, ...(n === 700 ? wrong : {}) }));
+  await own.pool.query('truncate copied');
+  const copying = inTransaction(own.pool, (client) => copyIn(client, 'copied', columns, rows, valuesOf));
+  await (typeof error === 'function'
+    ? expect(copying).rejects.toThrow(error)
+    : expect(copying).rejects.toMatchObject(error));
+  expect((await own.pool.query('select count(*)::int as n from copied')).rows).toEqual([{ n: 0 }]);
 });

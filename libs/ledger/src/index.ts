@@ -1,5 +1,5 @@
 export { type Alongside, type Append, type Verdict, keptMeta } from './append.js';
-export { copyIn, quoted } from './bulk.js';
+export { copyIn } from './bulk.js';
 export { type Flushed } from './flush.js';
 export { Ledger, type LedgerOptions, isStoreAway, withStore } from './ledger.js';
 export { type Numbered } from './numbers.js';

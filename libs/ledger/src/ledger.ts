@@ -114,7 +114,7 @@ export class Ledger {
   }
 
   private async readPage(categories: readonly string[], after: bigint, limit: number) {
-    const values = [String(after), limit, categories];
+    const values = [String(after), limit, categories.map((category) => `${category}-`)];
     const { rows } = await this.pool.query<EventColumns & { upto: string }>({
       name: 'ledger-categories',
       text: pageText,
@@ -189,7 +189,7 @@ const endOfPage =
   'greatest($1::bigint, least($1::bigint + $2::integer, coalesce((select last from block order by first desc limit 1), 0)))';
 const pageText = `with page as materialized (select ${endOfPage} as upto)
   select page.upto::text, ${tracedColumns} from page
-  left join event on position > $1 and position <= page.upto and split_part(stream, '-', 1) = any($3)
+  left join event on position > $1 and position <= page.upto and stream ^@ any($3)
   order by event.position`;
 
 const ignore = () => {};

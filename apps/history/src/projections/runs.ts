@@ -1,5 +1,5 @@
 import { foldRun, type RunEvent, type RunRow } from '#domain';
-import { copyIn, quoted, type Projection, type FoldedEvent, type Target } from '#ledger';
+import { copyIn, type Projection, type FoldedEvent, type Target } from '#ledger';
 import { foldBatches } from './batches.js';
 import { count } from './counts.js';
 
@@ -80,20 +80,32 @@ async function drop({ client, table }: Target, folded: Map<string, Folded>): Pro
   if (gone.length > 0) await client.query(`delete from ${table('run_view')} where id = any($1::uuid[])`, [gone]);
 }
 
-const columns =
-  'id, born, number, process_id, process_number, status, owner, batch, server, requested_at, started_at, row';
+const columns = {
+  id: 'uuid',
+  born: 'bigint',
+  number: 'integer',
+  process_id: 'uuid',
+  process_number: 'integer',
+  status: 'text',
+  owner: 'text',
+  batch: 'text',
+  server: 'text',
+  requested_at: 'timestamptz',
+  started_at: 'timestamptz',
+  row: 'text',
+} as const;
 
 async function insert({ client, table }: Target, all: Shown[]): Promise<void> {
-  await copyIn(client, `${table('run_view')} (${columns})`, all, ({ born, row }) => [
+  await copyIn(client, table('run_view'), columns, all, ({ born, row }) => [
     row.id,
     born,
     row.number,
     row.process?.id ?? null,
     row.process?.number ?? null,
     row.status,
-    quoted(row.owner),
-    quoted(row.batch),
-    quoted(row.server),
+    row.owner,
+    row.batch,
+    row.server,
     row.requestedAt,
     row.startedAt,
     JSON.stringify(row),
