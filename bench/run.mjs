@@ -23,6 +23,7 @@ const order = [
     'sockets-solo',
     'sockets-cluster',
     'idle',
+    'schedules',
   ],
 ];
 

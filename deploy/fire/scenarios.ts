@@ -8,7 +8,20 @@ import { ledger } from './scenarios/ledger.js';
 import { output } from './scenarios/output.js';
 import { rebuild } from './scenarios/rebuild.js';
 import { runs } from './scenarios/runs.js';
+import { schedules } from './scenarios/schedules.js';
 import { tamper } from './scenarios/tamper.js';
 import { trees } from './scenarios/trees.js';
 
-export const scenarios: readonly Scenario[] = [ledger, crash, tamper, rebuild, runs, caps, trees, output, bus, disk];
+export const scenarios: readonly Scenario[] = [
+  ledger,
+  crash,
+  tamper,
+  rebuild,
+  runs,
+  schedules,
+  caps,
+  trees,
+  output,
+  bus,
+  disk,
+];

@@ -16,6 +16,7 @@ import { type Store } from './store.js';
 
 export interface StackOptions {
   readonly executors?: number;
+  readonly schedulers?: number;
   readonly env?: Record<string, string>;
   /** The port that the services reach nats-server on, where something stands between. */
   readonly viaPort?: (natsPort: number) => Promise<number>;
@@ -154,7 +155,8 @@ export class Stack {
     const nats = await this.startNats();
     const via = (await options.viaPort?.(nats.port)) ?? nats.port;
     const natsUrl = (service: string) => nats.url(service).replace(`:${nats.port}`, `:${via}`);
-    const counts = readClusterOptions(['--executors', String(options.executors ?? 1), '--bare']);
+    const { executors = 1, schedulers = 1 } = options;
+    const counts = readClusterOptions([...counted({ executors, schedulers }), '--bare']);
     const environment = { ports: [port], host: '127.0.0.1', dataDir: this.dataDir };
     const connections = { databaseUrl: this.databaseUrl, natsUrl };
     for (const child of planChildren(this.scene.dist, counts, environment, connections)) {
@@ -197,6 +199,9 @@ export class Stack {
     await this.pool?.end();
   }
 }
+
+const counted = (counts: Record<string, number>) =>
+  Object.entries(counts).flatMap(([name, count]) => [`--${name}`, String(count)]);
 
 /** Not the settings of whoever runs the suite. */
 function bare(): NodeJS.ProcessEnv {

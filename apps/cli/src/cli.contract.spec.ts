@@ -107,6 +107,8 @@ describe('faults', () => {
     [['submit', '--queue', 'an odd one', '--', 'true'], 1, 'queue: '],
     [['process', 'run', 'nobody'], 1, 'No process is called "nobody"'],
     [['process'], 2, 'process list or process run'],
+    [['process', 'why', 'nobody'], 1, 'No process is called "nobody"'],
+    [['process', 'why', '--hours', '0', 'x'], 2, '--hours takes a whole number from 1'],
     [['odd'], 2, 'There is no command "odd"'],
     [['list', '--url', 'odd'], 2, '"odd" is no URL'],
   ])('%j ends with %i: %s', async (args, code, words) => {
@@ -306,8 +308,24 @@ describe('processes', () => {
   test('list', async () => {
     const id = await define('Listed', { triggers: [{ cron: '0 3 * * *', zone: 'Europe/Vienna' }] });
     const { stdout } = await cli.run('process', 'list');
-    expect(stdout).toMatch(new RegExp(`^${id}  Listed +command +0 3 \\* \\* \\* Europe/Vienna +in \\d+[hms]$`, 'm'));
+    expect(stdout).toMatch(
+      new RegExp(`^${id}  Listed +command +at 03:00 every day \\(Europe/Vienna\\) +in \\d+[hms]$`, 'm'),
+    );
     expect((await cli.json<Process[]>('process', 'list', '--limit', '1')).map(({ name }) => name)).toEqual(['Listed']);
+  });
+
+  test('why: what each due instant came to', async () => {
+    const id = await define('Explained', { action: { kind: 'noop' }, triggers: [{ every: '1s' }] });
+    const { stdout } = await eventually('an instant to be decided', async () => {
+      const said = await cli.run('process', 'why', 'Explained');
+      return /fired/.test(said.stdout) && said;
+    });
+    expect(stdout).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.000 {2}(fired|held) {2,4}Run \d+ /);
+    const [first] = await cli.json<{ at: string; outcome: string }[]>('process', 'why', '--hours', '1', id);
+    expect(first).toMatchObject({ at: expect.stringMatching(/\.000Z$/), outcome: 'fired' });
+    await admin.call('DELETE', `/api/v1/processes/${id}`);
+    const { stderr } = await cli.run('process', 'why', await define('Idle', {}));
+    expect(stderr).toBe('Nothing was due in the last 24 hours.\n');
   });
 
   test('run: by name or id; every attempt is told', async () => {

@@ -4,14 +4,15 @@ import { type Command } from './command.js';
 import { batch } from './commands/batch.js';
 import { login } from './commands/login.js';
 import { logs } from './commands/logs.js';
-import { listProcesses, runProcess } from './commands/processes.js';
+import { explainProcess, listProcesses, runProcess } from './commands/processes.js';
 import { cancel, list, show } from './commands/runs.js';
 import { submit } from './commands/submit.js';
 import { verify } from './commands/verify.js';
 import { Failure, misuse } from './failure.js';
 import { printText, say } from './print.js';
 
-const commands: Command[] = [login, submit, batch, list, show, logs, cancel, listProcesses, runProcess, verify];
+const ofProcesses = [listProcesses, runProcess, explainProcess];
+const commands: Command[] = [login, submit, batch, list, show, logs, cancel, ...ofProcesses, verify];
 
 async function main(args: string[]): Promise<number> {
   const [first = '--help'] = args;

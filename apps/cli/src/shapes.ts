@@ -28,9 +28,15 @@ export interface Process {
   name: string;
   enabled: boolean;
   action: { kind: string };
-  triggers: { cron: string; zone: string }[];
+  words: string | null;
   nextRunAt: string | null;
   lastRun: Run | null;
+}
+
+export interface Tick {
+  at: string;
+  outcome: 'fired' | 'skipped' | 'held';
+  text: string;
 }
 
 export interface Job {

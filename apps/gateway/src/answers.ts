@@ -11,7 +11,10 @@ const byStatus = (answers: [status: number, answer: object][]): object =>
 /** Every status that a route answers with, and the shape of its body. What HTTP itself refuses (400, 408, 431) is no route's. */
 export function answersOf(route: RouteEntry, surface: Surface, schemas: Schemas): object {
   const { summary, status = 200, also = {} } = route;
-  const refused = [...refusalsOf(route).map((kind) => surface.statuses?.[kind] ?? statusOf[kind]), ...limitsOf(route)];
+  const refused = [
+    ...refusalsOf(route, surface).map((kind) => surface.statuses?.[kind] ?? statusOf[kind]),
+    ...limitsOf(route),
+  ];
   const others = Object.entries(also).map(([code, shape]): [number, object] => [
     Number(code),
     { description: STATUS_CODES[code], content: json(schemas, shape) },
@@ -27,7 +30,7 @@ export function answersOf(route: RouteEntry, surface: Surface, schemas: Schemas)
 }
 
 /** What the way to any handler may refuse, and what the handler itself says that it does. */
-function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry): RefusalKind[] {
+function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry, { limited }: Surface): RefusalKind[] {
   const changes = method !== 'GET';
   return [
     // A NUL in the address is none of any route's business, and yet its answer.
@@ -38,6 +41,7 @@ function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry): Refusal
     ...(path.includes(':') ? (['not-found'] as const) : []),
     // Others may keep changing the same stream.
     ...(changes ? (['conflict'] as const) : []),
+    ...(limited ? (['limited'] as const) : []),
     ...refuses,
   ];
 }

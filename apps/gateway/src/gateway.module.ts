@@ -7,7 +7,7 @@ import { Drain } from './drain.js';
 import { EventFeed } from './live/event-feed.js';
 import { OutputFeeds } from './live/output-feeds.js';
 import { Live } from './live.js';
-import { LoginLimiter } from './login-limiter.js';
+import { RateLimiter } from './rate-limiter.js';
 import { SessionCache } from './session-cache.js';
 import { JobsAccessController } from './surfaces/jobs/access.controller.js';
 import { JobsBatchController } from './surfaces/jobs/batches.controller.js';
@@ -18,6 +18,7 @@ import { NativeBatchController } from './surfaces/native/batches.controller.js';
 import { NativeLedgerController } from './surfaces/native/ledger.controller.js';
 import { NativeProcessController } from './surfaces/native/processes.controller.js';
 import { NativeRunController } from './surfaces/native/runs.controller.js';
+import { NativeScheduleController } from './surfaces/native/schedule.controller.js';
 import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
@@ -32,6 +33,7 @@ import { TokenCheck } from './token-check.js';
     NativeRunController,
     NativeBatchController,
     NativeLedgerController,
+    NativeScheduleController,
     JobsAccessController,
     JobsController,
     JobsBatchController,
@@ -45,7 +47,7 @@ import { TokenCheck } from './token-check.js';
     CookieStrategy,
     SessionCache,
     TokenCheck,
-    LoginLimiter,
+    RateLimiter,
     EventFeed,
     OutputFeeds,
     Live,

@@ -12,11 +12,14 @@ import { nestLogger, type Context } from '#service';
 import { Caller } from './caller.js';
 import { answerClientError } from './client-error.js';
 import { readBodies } from './json-body.js';
+import { bearerToken, cookieToken } from './credentials.js';
 import { Live } from './live.js';
 import { Drain } from './drain.js';
 import { describeApi } from './openapi.js';
 import { HttpRefusal, pathOf, RefusalFilter, surfaceOf } from './refusals.js';
+import { RateLimiter } from './rate-limiter.js';
 import { routes } from './route.js';
+import { TokenCheck } from './token-check.js';
 import { version } from './surfaces/pages.controller.js';
 
 const bodyLimit = 1_048_576;
@@ -110,6 +113,10 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
     void reply.header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (surfaceOf(pathOf(request.url)).limited) limit(app, request, reply).then(() => done(), done);
+    else done();
+  });
   const head = (): Promise<string> => app.get<Caller>(Caller).head();
   fastify.addHook('onSend', (request, reply, _payload, done) => {
     const path = pathOf(request.url);
@@ -142,6 +149,15 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
     const wrongMethod = request.is404 ? otherMethod(fastify, request.method, pathOf(request.url)) : null;
     done(wrongMethod ?? nulIn(request.url), payload);
   });
+}
+
+/** Whoever comes without a good credential is his address. */
+async function limit(app: NestFastifyApplication, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const bearer = bearerToken(request);
+  const token = bearer ?? cookieToken(request);
+  const check = async () => app.get<TokenCheck>(TokenCheck).check(token!, bearer ? 'bearer' : 'cookie');
+  const session = token ? await check().catch(() => null) : null;
+  await app.get<RateLimiter>(RateLimiter).general(request, reply, session?.user.id ?? null);
 }
 
 /** No text column could hold it; like any other text that is none, wherever in the address it stands. */

@@ -16,6 +16,8 @@ export interface Surface {
   owns(path: string): boolean;
   /** Statuses that this document gives instead of the usual ones, by the refusal's kind. */
   statuses?: Partial<Record<string, number>>;
+  /** Counts what each user asks of it, and says so on every answer. */
+  limited?: boolean;
   contentType?: string;
   body(fault: Fault): object;
   /** The shape of such a body, by status. */

@@ -34,12 +34,12 @@ function startClocks(n: number): void {
   }
 }
 
-const meta = () => ({ actor: 'ann', correlationId: newId() });
+const meta = (actor = 'ann') => ({ actor, correlationId: newId() });
 
-async function define(cron: string, policies: Policies = {}, zone = 'UTC'): Promise<string> {
+async function define(cron: string, policies: Policies = {}, zone = 'UTC', owner = 'ann'): Promise<string> {
   const id = newId();
   const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies };
-  await processes.define({ data: { id, ...settings, triggers: [{ cron, zone }] }, meta: meta() });
+  await processes.define({ data: { id, ...settings, triggers: [{ cron, zone }] }, meta: meta(owner) });
   return id;
 }
 const disable = (id: string, until: string | null = null) =>
@@ -74,7 +74,7 @@ async function answeredAt(position: string): Promise<bigint> {
 }
 
 async function timerOf(id: string) {
-  const text = 'select ordinal, version, watermark, next_at, expression from timer where process_id = $1';
+  const text = 'select ordinal, version, watermark, next_at from timer where process_id = $1';
   const { rows } = await context.pool.query<{ ordinal: number; watermark: string; next_at: string | null }>(text, [id]);
   return rows[0]!;
 }
@@ -220,11 +220,16 @@ describe('after a gap of five hours', () => {
 test('timers that cannot be read harm no other, and do not make the clock spin', async () => {
   const good = await define('* * * * * *');
   const bad = await define('* * * * * *');
-  await context.pool.query(`update timer set expression = 'every other tuesday' where process_id = $1`, [bad]);
-  await context.pool
-    .query(`insert into timer (process_id, ordinal, version, expression, zone, watermark, next_at, definition)
-    select gen_random_uuid(), 0, 1, '* * * * *', 'Mars/Olympus', now() - interval '1 day', now() - interval '1 day', '{}'
-    from generate_series(1, 700)`);
+  await context.pool.query(
+    `update timer set trigger = '{"cron": "every other tuesday", "zone": "UTC"}' where process_id = $1`,
+    [bad],
+  );
+  await context.pool.query(
+    `insert into timer (process_id, ordinal, version, trigger, watermark, next_at, definition)
+    select gen_random_uuid(), 0, 1, '{"cron": "* * * * *", "zone": "Mars/Olympus"}', now() - interval '1 day', now() - interval '1 day', $1
+    from generate_series(1, 700)`,
+    [JSON.stringify({ owner: 'ann', policies: {} })],
+  );
   startClocks(2);
   await eventually(async () => {
     // Over connections of its own: those of the clocks are taken.
@@ -234,6 +239,14 @@ test('timers that cannot be read harm no other, and do not make the clock spin',
     return late.length >= 3 && Math.min(...late) < 1_000;
   });
   expect(await firesOf(bad)).toEqual([]);
+  const [, halted] = await context.ledger.read(`process-${bad}`);
+  expect(halted).toMatchObject({
+    type: 'ProcessDisabled',
+    data: {
+      until: null,
+      reason: expect.stringMatching(/^its schedule cannot be computed: A cron expression has five fields/),
+    },
+  });
   // They step aside for a minute.
   for (let warned = 0; world.logged.length > warned; await sleep(1_000)) warned = world.logged.length;
   expect(world.logged.length).toBeGreaterThanOrEqual(701);

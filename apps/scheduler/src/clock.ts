@@ -1,37 +1,35 @@
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells } from '#bus';
 import {
+  CronError,
   derivedId,
   fold,
   newId,
-  parseCron,
+  pauseAt,
   type Process,
+  type ProcessCommand,
   type ProcessEvent,
   process,
   Refusal,
-  scheduledRunId,
-  type ScheduleEvent,
 } from '#domain';
-import { birth, Rescuer } from '#admission';
-import { handle, type Verdict } from '#ledger';
+import { Rescuer } from '#admission';
+import { handle } from '#ledger';
 import { Context, systemMeta } from '#service';
-import { decide, type Decision } from './due.js';
-import { resumeOrdinal, timersAfter, type Definition } from './timers.js';
-
-interface Row {
-  process_id: string;
-  ordinal: number;
-  version: number;
-  expression: string | null;
-  zone: string | null;
-  watermark: Date | string;
-  definition: Definition;
-  now: Date | string;
-}
+import { fire, type DueTimer } from './fire.js';
+import { readPause, Standing } from './standing.js';
+import { resumeOrdinal, timersAfter } from './timers.js';
 
 const poll = 1_000;
 const page = 500;
 const rescueEvery = 2_000;
+/** Events that may bring an instant forward. */
+const wakers = /^(Process|Pause|Calendar|User(Re|Role))/;
+
+const nextText = `select (extract(epoch from min(next_at) - clock_timestamp()) * 1000)::float8 as wait, clock_timestamp() as now
+  from timer where next_at is not null`;
+const dueText = `select process_id, ordinal, version, trigger, watermark, definition, clock_timestamp() as now,
+    coalesce((select e.version from event e where e.stream = ('schedule-' || process_id) collate "C" order by e.version desc limit 1), 0) as told
+  from timer where next_at <= clock_timestamp() and (ordinal = ${resumeOrdinal} or not $1) order by next_at limit ${page}`;
 
 /**
  * Fires what is due. All schedulers are equal: a fire's id is made of its process and instant, so whoever is second
@@ -53,7 +51,7 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const rescuer = new Rescuer(ledger, (run, reason) => log.warn({ run, reason }, 'run lost'));
     this.loop = this.run();
     this.unlisten = bus.listen(bells.flushed, ({ types }) => {
-      if (types.some((type) => type.startsWith('Process'))) this.wake();
+      if (types.some((type) => wakers.test(type))) this.wake();
     });
     this.timer = setInterval(() => void rescuer.sweep(true).catch((err: unknown) => this.trouble(err)), rescueEvery);
   }
@@ -96,110 +94,70 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
 
   /** Does what is due by the database's clock; answers how long nothing more is. */
   private async tick(): Promise<number> {
-    const { pool } = this.context;
-    const next = await pool.query<{ wait: number | null }>({
-      name: 'timer-next',
-      text: 'select (extract(epoch from min(next_at) - clock_timestamp()) * 1000)::float8 as wait from timer where next_at is not null',
-    });
-    const wait = next.rows[0]?.wait ?? poll;
-    if (wait > 0) return Math.min(poll, wait + 1);
-    const text = `select process_id, ordinal, version, expression, zone, watermark, definition, clock_timestamp() as now
-      from timer where next_at <= clock_timestamp() order by next_at limit ${page}`;
-    const { rows } = await pool.query<Row>({ name: 'timer-due', text });
-    const done = await Promise.all(rows.map((row) => this.due(row)));
-    if (done.includes(false)) return poll;
-    return 0;
+    const { pool, ledger } = this.context;
+    const next = await pool.query<{ wait: number | null; now: Date }>({ name: 'timer-next', text: nextText });
+    const { wait, now } = next.rows[0]!;
+    if (wait === null || wait > 0) return Math.min(poll, (wait ?? poll) + 1);
+    const pause = await readPause(ledger);
+    // What falls due in a pause is decided when it is over, by its end.
+    const paused = pauseAt(pause.state, new Date(now).toISOString()) !== null;
+    const { rows } = await pool.query<DueTimer>({ name: 'timer-due', text: dueText, values: [paused] });
+    if (rows.length === 0) return poll;
+    const definitions = rows.map(({ definition }) => definition);
+    const standing = await Standing.read(ledger, pause, definitions);
+    const done = await Promise.all(rows.map((row) => this.due(row, standing)));
+    return done.includes(false) ? poll : 0;
   }
 
   /** False when it has to be tried again. */
-  private async due(row: Row): Promise<boolean> {
+  private async due(row: DueTimer, standing: Standing): Promise<boolean> {
     try {
-      return row.ordinal === resumeOrdinal ? await this.resume(row) : await this.fire(row);
+      return row.ordinal === resumeOrdinal ? await this.resume(row) : await fire(this.context, row, standing);
     } catch (err) {
       this.trouble(err, row.process_id);
+      if (err instanceof CronError && (await this.halt(row, err))) return true;
       if (!(err instanceof Refusal)) await this.postpone(row).catch((error: unknown) => this.trouble(error));
       return false;
     }
   }
 
+  /** A schedule that cannot be computed, or stands still, would never fire or start runs without end: its process is paused and says why. */
+  private async halt({ process_id: id, version }: DueTimer, error: CronError): Promise<boolean> {
+    const meta = systemMeta(derivedId('halt', id, String(version)), newId());
+    const reason = `its schedule cannot be computed: ${error.message}`;
+    try {
+      await this.order(id, { type: 'DisableProcess', meta, data: { any: true, reason, until: null } });
+      return true;
+    } catch (refusal) {
+      if (refusal instanceof Refusal) return false;
+      throw refusal;
+    }
+  }
+
   /** What cannot be fired steps aside for a while, so that it neither spins nor stands before others. Its watermark stays. */
-  private async postpone({ process_id, ordinal, version }: Row): Promise<void> {
+  private async postpone({ process_id, ordinal, version }: DueTimer): Promise<void> {
     const text = `update timer set next_at = clock_timestamp() + interval '1 minute'
       where process_id = $1 and ordinal = $2 and version = $3`;
     await this.context.pool.query(text, [process_id, ordinal, version]);
   }
 
   /** Ends the pause that the timer was set for, and no other: somebody may have said otherwise since. */
-  private async resume({ process_id: id, version }: Row): Promise<boolean> {
+  private async resume({ process_id: id, version }: DueTimer): Promise<boolean> {
     const { ledger } = this.context;
     const history = await ledger.read(`process-${id}`);
     const { until } = fold(process, history as unknown as ProcessEvent[]);
     if (history.length !== version || until === null) return false;
     const meta = systemMeta(derivedId('resume', id, String(version)), newId());
-    const order = { type: 'EnableProcess' as const, meta, data: { any: true, onlyUntil: until } };
-    const alongside = (events: ProcessEvent[], state: Process, at: number) => timersAfter(id, state, at, events);
-    const { events } = await handle(ledger, process, id, order, { alongside });
+    const { events } = await this.order(id, { type: 'EnableProcess', meta, data: { any: true, onlyUntil: until } });
     return events.length > 0;
   }
 
-  private async fire(row: Row): Promise<boolean> {
-    const { ledger, log } = this.context;
-    const schedule = parseCron(row.expression!, row.zone!);
-    const decision = decide(schedule, new Date(row.watermark), new Date(row.now), row.definition.policies);
-    const advance = this.advance(row, decision);
-    const appends = decision.fires.map((instant, i) =>
-      this.birthOf(row, instant, i === decision.fires.length - 1 && !decision.missed ? advance : null),
-    );
-    const numbered = await Promise.all(appends.map(async (make) => make(await ledger.number('run'))));
-    const answers = await Promise.all(numbered.map((append) => ledger.append(append)));
-    if (answers.some(({ verdict }) => isStale(verdict))) return false;
-    const last = answers.at(-1)?.verdict.verdict;
-    for (const instant of decision.fires) log.debug({ process: row.process_id, instant }, 'fired');
-    if (decision.missed) await this.recordMissed(row, decision.missed);
-    if (last !== 'appended' || decision.missed) await ledger.call({ timer_advance: [advance] });
-    return true;
-  }
-
-  /** Before the watermark moves over them: an instant that did not fire says why. */
-  private async recordMissed(
-    { process_id: id, ordinal, expression }: Row,
-    missed: NonNullable<Decision['missed']>,
-  ): Promise<void> {
-    const { ledger, log } = this.context;
-    const meta = systemMeta(derivedId('missed', id, String(ordinal), missed.first), newId());
-    const data = {
-      process: id,
-      trigger: ordinal,
-      expression: expression ?? '',
-      ...missed,
-      reason: 'missed while nothing ran',
-    };
-    const event: ScheduleEvent = { type: 'ScheduleFiresMissed', data };
-    await ledger.append({ stream: `schedule-${id}`, expected: null, events: [event], meta });
-    log.warn({ process: id, ...missed }, 'due instants were missed');
-  }
-
-  private advance({ process_id, ordinal, version }: Row, { watermark, next }: Decision): object {
-    return { process: process_id, ordinal, version, watermark, nextAt: next };
-  }
-
-  private birthOf({ process_id: id, version, definition }: Row, instant: string, advance: object | null) {
-    const runId = scheduledRunId(id, instant);
-    const { number, name, revision, action, policies, owner } = definition;
-    const of = { id, number, name, revision };
-    return (runNumber: number) => {
-      const meta = systemMeta(derivedId('fire', id, instant), runId);
-      const born = { number: runNumber, name, process: of, action, policies, owner, scheduledFor: instant };
-      const append = birth(runId, { ...born, batch: null, retryOf: null, parameters: null, payload: null }, meta);
-      const alongside = advance ? { ...append.alongside, timer_advance: [advance] } : append.alongside!;
-      return { ...append, alongside, requires: [{ stream: `process-${id}`, version }] };
-    };
+  private order(id: string, order: ProcessCommand) {
+    const alongside = (events: ProcessEvent[], state: Process, at: number) => timersAfter(id, state, at, events);
+    return handle(this.context.ledger, process, id, order, { alongside });
   }
 
   private trouble(err: unknown, id?: string): void {
     this.context.log.warn({ err, ...(id ? { process: id } : {}) }, 'the clock tries again');
   }
 }
-
-/** The process has changed since its timer was read: its rows are new by now, the next tick reads them. */
-const isStale = ({ verdict }: Verdict) => verdict === 'stale' || verdict === 'conflict';

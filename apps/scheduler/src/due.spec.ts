@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseCron, type Policies } from '#domain';
-import { decide } from './due.js';
+import { decide, type Block } from './due.js';
 
 const minutely = parseCron('* * * * *');
 const secondly = parseCron('* * * * * *');
 const day = (text: string) => `2026-05-01T${text}Z`;
+const missed = (count: number, first: string, last: string) => [{ reason: 'missed', cause: null, count, first, last }];
 const due = (watermark: string, now: string, policies: Policies = {}, schedule = minutely) =>
   decide(schedule, new Date(watermark), new Date(now), policies);
 
@@ -12,7 +13,7 @@ describe('on time', () => {
   test('what fell due since the watermark fires, and the watermark is now', () => {
     expect(due(day('10:00:00.000'), day('10:01:00.200'))).toEqual({
       fires: [day('10:01:00.000')],
-      missed: null,
+      skips: [],
       watermark: day('10:01:00.200'),
       next: day('10:02:00.000'),
     });
@@ -27,7 +28,7 @@ describe('on time', () => {
   });
 
   test('nothing is due', () => {
-    const decision = { fires: [], missed: null, next: day('10:01:00.000') };
+    const decision = { fires: [], skips: [], next: day('10:01:00.000') };
     expect(due(day('10:00:00.200'), day('10:00:59.999'))).toMatchObject(decision);
     expect(due(day('10:00:00.200'), day('10:00:00.200'))).toMatchObject(decision);
   });
@@ -35,16 +36,16 @@ describe('on time', () => {
   test('a minute late is on time for every policy, a millisecond more is not', () => {
     for (const catchUp of ['skip', 'latest', 'all'] as const) {
       const edge = due(day('10:00:30.000'), day('10:02:00.000'), { catchUp });
-      expect(edge).toMatchObject({ fires: [day('10:01:00.000'), day('10:02:00.000')], missed: null });
+      expect(edge).toMatchObject({ fires: [day('10:01:00.000'), day('10:02:00.000')], skips: [] });
     }
     const late = due(day('10:00:30.000'), day('10:02:00.001'), { catchUp: 'skip' });
     expect(late.fires).toEqual([day('10:02:00.000')]);
-    expect(late.missed).toEqual({ count: 1, first: day('10:01:00.000'), last: day('10:01:00.000') });
+    expect(late.skips).toEqual(missed(1, day('10:01:00.000'), day('10:01:00.000')));
   });
 
   test('by hand only: never due', () => {
     const decision = due(day('10:00:00.000'), day('20:00:00.000'), {}, parseCron('@manual'));
-    expect(decision).toEqual({ fires: [], missed: null, watermark: day('20:00:00.000'), next: null });
+    expect(decision).toEqual({ fires: [], skips: [], watermark: day('20:00:00.000'), next: null });
   });
 });
 
@@ -56,7 +57,7 @@ describe('late', () => {
     for (const policies of [{}, { catchUp: 'latest' as const }]) {
       expect(slept(policies)).toEqual({
         fires: [day('10:00:00.000')],
-        missed: { count: 4, first: day('06:00:00.000'), last: day('09:00:00.000') },
+        skips: missed(4, day('06:00:00.000'), day('09:00:00.000')),
         watermark: day('10:30:00.000'),
         next: day('11:00:00.000'),
       });
@@ -66,30 +67,30 @@ describe('late', () => {
   test('latest adds nothing where one is on time', () => {
     expect(slept({}, day('10:00:05.000'))).toMatchObject({
       fires: [day('10:00:00.000')],
-      missed: { count: 4, first: day('06:00:00.000'), last: day('09:00:00.000') },
+      skips: missed(4, day('06:00:00.000'), day('09:00:00.000')),
     });
   });
 
   test('skip fires what is on time only', () => {
-    expect(slept({ catchUp: 'skip' })).toMatchObject({ fires: [], missed: { count: 5 } });
+    expect(slept({ catchUp: 'skip' })).toMatchObject({ fires: [], skips: [{ reason: 'missed', count: 5 }] });
     expect(slept({ catchUp: 'skip' }, day('10:00:05.000'))).toMatchObject({
       fires: [day('10:00:00.000')],
-      missed: { count: 4 },
+      skips: [{ reason: 'missed', count: 4 }],
     });
   });
 
   test('all fires each, oldest first, those on time last', () => {
-    const { fires, missed } = slept({ catchUp: 'all' }, day('10:00:05.000'));
+    const { fires, skips } = slept({ catchUp: 'all' }, day('10:00:05.000'));
     expect(fires).toEqual([6, 7, 8, 9, 10].map((hour) => day(`${String(hour).padStart(2, '0')}:00:00.000`)));
-    expect(missed).toBeNull();
+    expect(skips).toEqual([]);
   });
 
   test('all is the newest hundred at most, beside those on time', () => {
-    const { fires, missed } = due(day('05:00:00.000'), day('08:00:00.000'), { catchUp: 'all' });
+    const { fires, skips } = due(day('05:00:00.000'), day('08:00:00.000'), { catchUp: 'all' });
     expect(fires).toHaveLength(102);
     expect(fires[0]).toBe(day('06:19:00.000'));
     expect(fires.at(-1)).toBe(day('08:00:00.000'));
-    expect(missed).toEqual({ count: 78, first: day('05:01:00.000'), last: day('06:18:00.000') });
+    expect(skips).toEqual(missed(78, day('05:01:00.000'), day('06:18:00.000')));
   });
 
   test('what is older than the window is missed, its edge is not', () => {
@@ -98,14 +99,87 @@ describe('late', () => {
     expect(window('30m', 'latest')).toEqual([day('10:00:00.000')]);
     expect(window('89m', 'all')).toEqual([day('10:00:00.000')]);
     expect(window('90m', 'all')).toEqual([day('09:00:00.000'), day('10:00:00.000')]);
-    expect(slept({ catchUpWindow: '1s' }).missed).toMatchObject({ count: 5 });
+    expect(slept({ catchUpWindow: '1s' }).skips).toMatchObject([{ count: 5 }]);
   });
 
   test('the window is a day unless set', () => {
     const yearly = parseCron('0 0 1 5 *');
     const since = '2026-04-01T00:00:00.000Z';
     expect(due(since, '2026-05-02T00:00:00.000Z', {}, yearly).fires).toEqual([day('00:00:00.000')]);
-    expect(due(since, '2026-05-02T00:00:00.001Z', {}, yearly)).toMatchObject({ fires: [], missed: { count: 1 } });
+    expect(due(since, '2026-05-02T00:00:00.001Z', {}, yearly)).toMatchObject({
+      fires: [],
+      skips: [{ reason: 'missed', count: 1 }],
+    });
+  });
+});
+
+describe('blocked', () => {
+  const hourly = parseCron('0 * * * *');
+  const freeze = (from: string, to: string | null): ((instant: Date) => Block | null) => {
+    const block = { reason: 'blackout' as const, cause: 'freeze', until: to === null ? null : new Date(day(to)) };
+    return (instant) => (instant >= new Date(day(from)) && (to === null || instant < new Date(day(to))) ? block : null);
+  };
+  const blocked = (count: number, first: string, last: string) => ({
+    ...{ reason: 'blackout', cause: 'freeze', count, first: day(first), last: day(last) },
+  });
+  const decided = (
+    [watermark, now]: [string, string],
+    policies: Policies,
+    blockAt: ReturnType<typeof freeze>,
+    schedule = hourly,
+  ) => decide(schedule, new Date(day(watermark)), new Date(day(now)), policies, blockAt);
+
+  test('an instant is skipped at once where the next one is far', () => {
+    expect(decided(['09:30:00.000', '10:00:00.100'], {}, freeze('09:00:00.000', '12:00:00.000'))).toEqual({
+      fires: [],
+      skips: [blocked(1, '10:00:00.000', '10:00:00.000')],
+      watermark: day('10:00:00.100'),
+      next: day('11:00:00.000'),
+    });
+  });
+
+  test('instants that follow closely are told of together, ten seconds or the block’s end later', () => {
+    const block = freeze('10:00:00.000', '10:00:25.000');
+    expect(decided(['10:00:00.100', '10:00:01.050'], {}, block, secondly)).toEqual({
+      ...{ fires: [], skips: [], watermark: day('10:00:00.999'), next: day('10:00:11.000') },
+    });
+    expect(decided(['10:00:00.999', '10:00:11.020'], {}, block, secondly)).toEqual({
+      fires: [],
+      skips: [blocked(11, '10:00:01.000', '10:00:11.000')],
+      watermark: day('10:00:11.020'),
+      next: day('10:00:12.000'),
+    });
+    expect(decided(['10:00:21.000', '10:00:22.010'], {}, block, secondly)).toMatchObject({
+      ...{ watermark: day('10:00:21.999'), next: day('10:00:25.000') },
+    });
+    expect(decided(['10:00:21.999', '10:00:25.010'], {}, block, secondly)).toMatchObject({
+      fires: [day('10:00:25.000')],
+      skips: [blocked(3, '10:00:22.000', '10:00:24.000')],
+    });
+  });
+
+  test('what is free fires meanwhile', () => {
+    const block = freeze('10:00:02.000', null);
+    expect(decided(['10:00:00.000', '10:00:03.100'], {}, block, secondly)).toEqual({
+      ...{ fires: [day('10:00:01.000')], skips: [] },
+      ...{ watermark: day('10:00:01.999'), next: day('10:00:12.000') },
+    });
+  });
+
+  test('is never caught up on; what was missed beside it is, and each says its own reason', () => {
+    const night = freeze('06:30:00.000', '08:30:00.000');
+    expect(decided(['04:30:00.000', '10:30:00.000'], {}, night)).toMatchObject({
+      fires: [day('10:00:00.000')],
+      skips: [
+        ...missed(2, day('05:00:00.000'), day('06:00:00.000')),
+        blocked(2, '07:00:00.000', '08:00:00.000'),
+        ...missed(1, day('09:00:00.000'), day('09:00:00.000')),
+      ],
+    });
+    expect(decided(['04:30:00.000', '08:10:00.000'], {}, night).fires).toEqual([day('06:00:00.000')]);
+    expect(decided(['04:30:00.000', '10:30:00.000'], { catchUp: 'all' }, night).fires).toEqual(
+      ['05', '06', '09', '10'].map((hour) => day(`${hour}:00:00.000`)),
+    );
   });
 });
 
@@ -118,7 +192,7 @@ function recover(schedule: typeof minutely, from: Date, now: Date, policies: Pol
     expect(Date.parse(decision.watermark)).toBeGreaterThan(watermark.getTime());
     if (decision.next) expect(Date.parse(decision.next)).toBeGreaterThan(Date.parse(decision.watermark));
     fires.push(...decision.fires);
-    missed += decision.missed?.count ?? 0;
+    missed += decision.skips.reduce((sum, { count }) => sum + count, 0);
     watermark = new Date(decision.watermark);
     next = decision.next ? new Date(decision.next) : null;
   }
@@ -133,7 +207,7 @@ describe('a huge gap', () => {
     const first = decide(secondly, hours(3), now, { catchUp: 'skip' });
     expect(first).toEqual({
       fires: [],
-      missed: { count: 10_000, first: day('09:00:01.000'), last: day('11:46:40.000') },
+      skips: missed(10_000, day('09:00:01.000'), day('11:46:40.000')),
       watermark: day('11:46:40.000'),
       next: day('11:46:41.000'),
     });

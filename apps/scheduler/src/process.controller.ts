@@ -1,9 +1,14 @@
 import { Controller } from '@nestjs/common';
 import { Answers, subjects, type Committed, type OnOne, type Request } from '#bus';
 import {
+  calendar,
+  calendarId,
   fold,
   noSuchProcess,
   process,
+  Refusal,
+  type CalendarEvent,
+  type Policies,
   type Process,
   type ProcessCommand,
   type ProcessEvent,
@@ -29,17 +34,19 @@ export class ProcessController {
     meta: call,
   }: Request<ProcessSettings & { id: string; secrets?: SealedSecret[] }>): Answer {
     const meta = metaOf(call);
+    await this.checkBlackouts(settings.policies);
     const number = await this.context.ledger.number('process');
     const data = { ...settings, number, owner: meta.actor };
     return this.order(id, { type: 'DefineProcess', meta, data }, { creating: true, secrets });
   }
 
   @Answers(subjects.reviseProcess)
-  revise({
+  async revise({
     data,
     meta,
   }: Request<OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] }>): Answer {
     const { id, secrets, ...order } = data;
+    await this.checkBlackouts(order.change.policies);
     return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order }, { secrets });
   }
 
@@ -77,6 +84,17 @@ export class ProcessController {
     const born = { number, name, process: of, action, policies, owner: meta.actor, parameters: data.parameters };
     const asked = { ...born, batch: null, scheduledFor: null, retryOf: null, payload: null };
     return committed(await admit(ledger, data.run, asked, meta));
+  }
+
+  /** A misspelt name would be a blackout that never is. */
+  private async checkBlackouts({ blackouts = [] }: Partial<Policies> = {}): Promise<void> {
+    const { ledger } = this.context;
+    const found = await Promise.all(blackouts.map((name) => ledger.read(`calendar-${calendarId(name)}`)));
+    const unknown = found.findIndex((history) => !fold(calendar, history as unknown as CalendarEvent[]).settings);
+    if (unknown < 0) return;
+    const message = `there is no calendar ${JSON.stringify(blackouts[unknown])}`;
+    const issues = [{ code: 'custom', path: ['policies', 'blackouts', unknown], message }];
+    throw new Refusal('malformed', 'NO_SUCH_CALENDAR', `policies.blackouts.${unknown}: ${message}`, { issues });
   }
 
   private async order(

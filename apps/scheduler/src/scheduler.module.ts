@@ -1,7 +1,13 @@
 import { Module } from '@nestjs/common';
+import { CalendarController } from './calendar.controller.js';
 import { Clock } from './clock.js';
 import { Examples } from './examples.js';
+import { PauseController } from './pause.controller.js';
 import { ProcessController } from './process.controller.js';
+import { ScheduleController } from './schedule.controller.js';
 
-@Module({ controllers: [ProcessController], providers: [Examples, Clock] })
+@Module({
+  controllers: [ProcessController, ScheduleController, PauseController, CalendarController],
+  providers: [Examples, Clock],
+})
 export class SchedulerModule {}

@@ -1,4 +1,4 @@
-import { parseCron, type Process, type ProcessEvent } from '#domain';
+import { scheduleOf, type Process, type ProcessEvent } from '#domain';
 import { type Alongside } from '#ledger';
 
 /** What a fire needs of its process, kept beside the timer so that the clock reads no stream. */
@@ -28,17 +28,11 @@ export function timersAfter(id: string, state: Process, version: number, events:
     policies,
   };
   const fires = state.status === 'enabled' ? triggers : [];
-  const timers = fires.map(({ cron, zone }, ordinal) => {
-    const nextAt = parseCron(cron, zone).next(now)?.toISOString() ?? null;
-    return { ordinal, expression: cron, zone, watermark: now.toISOString(), nextAt };
+  const timers = fires.map((trigger, ordinal) => {
+    const nextAt = scheduleOf(trigger).next(now)?.toISOString() ?? null;
+    return { ordinal, trigger, watermark: now.toISOString(), nextAt };
   });
-  const resume = {
-    ordinal: resumeOrdinal,
-    expression: null,
-    zone: null,
-    watermark: now.toISOString(),
-    nextAt: state.until,
-  };
+  const resume = { ordinal: resumeOrdinal, trigger: null, watermark: now.toISOString(), nextAt: state.until };
   const paused = state.status === 'disabled' && state.until ? [resume] : [];
   return { timer_set: [{ process: id, version, definition, timers: [...timers, ...paused] }] };
 }

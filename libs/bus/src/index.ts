@@ -23,6 +23,7 @@ export {
 export {
   type BatchCard,
   bells,
+  type CalendarCard,
   type Committed,
   type CreateBatch,
   type EventFilter,
@@ -43,6 +44,8 @@ export {
   type Seen,
   type Session,
   type SignedIn,
+  type Taken,
+  type Tick,
   subjects,
   type UserCard,
   type UserChange,

@@ -1,7 +1,11 @@
 import {
   type Action,
   type BatchEvent,
+  type CalendarEvent,
+  type CalendarSettings,
   type ForcedStatus,
+  type PauseEvent,
+  type PauseInterval,
   type Policies,
   type ProcessChange,
   type ProcessEvent,
@@ -194,6 +198,27 @@ export interface OutputChunk {
   bytes: string;
 }
 
+/** What a due instant of a process came to. `text` says it in a sentence; `cause` is what stands behind the reason: a run, a calendar, a user. */
+export interface Tick {
+  at: string;
+  outcome: 'fired' | 'skipped' | 'held';
+  run: string | null;
+  reason: string | null;
+  cause: string | null;
+  text: string;
+}
+
+export interface CalendarCard extends CalendarSettings {
+  id: string;
+  owner: string;
+}
+
+/** How often it was done in this window, this time included. */
+export interface Taken {
+  count: number;
+  resetInSeconds: number;
+}
+
 const fromGateway: ServiceName[] = ['gateway'];
 
 /** Every subject there is, once: name, owner, who may send it, and both types. */
@@ -270,6 +295,33 @@ export const subjects = {
     fromGateway,
   ),
 
+  /** Due instants in (from, to], oldest first. */
+  listTicks: query<{ process: string; from: string; to: string; limit: number }, Tick[]>(
+    'qry.schedule.ticks',
+    'scheduler',
+    fromGateway,
+  ),
+  beginPause: command<{ reason: string; until: string | null }, Committed<PauseEvent>>(
+    'cmd.pause.BeginPause',
+    'scheduler',
+    fromGateway,
+  ),
+  endPause: command<Record<string, never>, Committed<PauseEvent>>('cmd.pause.EndPause', 'scheduler', fromGateway),
+  /** The pause of everything that holds now. */
+  getPause: query<Record<string, never>, PauseInterval | null>('qry.pause.get', 'scheduler', fromGateway),
+  defineCalendar: command<CalendarSettings, Committed<CalendarEvent>>(
+    'cmd.calendar.DefineCalendar',
+    'scheduler',
+    fromGateway,
+  ),
+  reviseCalendar: command<OnOne & { change: Partial<Omit<CalendarSettings, 'name'>> }, Committed<CalendarEvent>>(
+    'cmd.calendar.ReviseCalendar',
+    'scheduler',
+    fromGateway,
+  ),
+  retireCalendar: command<OnOne, Committed<CalendarEvent>>('cmd.calendar.RetireCalendar', 'scheduler', fromGateway),
+  listCalendars: query<Record<string, never>, CalendarCard[]>('qry.calendars.list', 'scheduler', fromGateway),
+
   signIn: command<{ login: string; password: string }, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
   signOut: command<{ session: string }, { ended: boolean }>('cmd.user.SignOut', 'auth', fromGateway),
   replacePassword: command<{ current: string; next: string; session: string }, { position: string }>(
@@ -279,6 +331,8 @@ export const subjects = {
   ),
   createUser: command<NewUser, { user: UserCard; position: string }>('cmd.user.CreateUser', 'auth', fromGateway),
   changeUser: command<UserChange, { user: UserCard; position: string }>('cmd.user.ChangeUser', 'auth', fromGateway),
+  /** Counts one more under this key, in windows of so many seconds. */
+  takeRate: command<{ key: string; seconds: number }, Taken>('cmd.rate.Take', 'auth', fromGateway),
   listUsers: query<Record<string, never>, UserCard[]>('qry.users.list', 'auth', fromGateway),
   getUser: query<{ id: string }, UserCard | null>('qry.users.get', 'auth', fromGateway),
   verifySession: query<{ session: string; user: string }, Session | null>('qry.session.verify', 'auth', fromGateway),

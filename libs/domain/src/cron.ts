@@ -2,20 +2,15 @@ import { CronError } from './cron/cron-error.js';
 import { type CronFields, readFields } from './cron/fields.js';
 import { nextFire } from './cron/next-fire.js';
 import { wordsOf } from './cron/words.js';
+import { changeNote } from './cron/change-note.js';
 import { type Zone, zoneOf } from './cron/zone.js';
+import { instantsBetween, type Schedule } from './schedule/schedule.js';
 
 export { CronError };
 
-/** When something is due: pure, and safe to share. */
-export interface Schedule {
+interface ZonedSchedule extends Schedule {
   readonly expression: string;
   readonly zone: string;
-  /** Plain English, with the zone. */
-  readonly words: string;
-  /** The first instant strictly after `after`; null when nothing is ever due. */
-  next(after: Date): Date | null;
-  /** The instants after `after`, up to and including `until`, oldest first and at most `limit`. */
-  between(after: Date, until: Date, limit: number): Date[];
 }
 
 const MAX_BYTES = 256;
@@ -31,9 +26,9 @@ const NICKNAMES = new Map([
 ]);
 /** Never-firing is judged from a fixed day, so that the answer does not depend on when it is asked. */
 const EPOCH = Date.UTC(2000, 0, 1) / 1000;
-const kept = new Map<string, Schedule>();
+const kept = new Map<string, ZonedSchedule>();
 
-export function parseCron(expression: string, zone = 'UTC'): Schedule {
+export function parseCron(expression: string, zone = 'UTC'): ZonedSchedule {
   const key = `${expression.length} ${expression}${zone}`;
   const schedule = kept.get(key) ?? read(expression, zone);
   // Taking it out and putting it back makes the first key the one unused for longest.
@@ -48,7 +43,7 @@ export function describeCron(expression: string, zone = 'UTC'): string {
   return parseCron(expression, zone).words;
 }
 
-function read(raw: string, zoneName: string): Schedule {
+function read(raw: string, zoneName: string): ZonedSchedule {
   const expression = raw.trim();
   if (expression === '') throw new CronError('The cron expression is empty. Use five fields such as 0 2 * * *.');
   if (Buffer.byteLength(raw) > MAX_BYTES) {
@@ -77,7 +72,7 @@ function expand(nickname: string): string {
   throw new CronError(`${reason}. Use five fields, ${[...NICKNAMES.keys()].join(', ')} or @manual.`);
 }
 
-class CronSchedule implements Schedule {
+class CronSchedule implements ZonedSchedule {
   constructor(
     readonly expression: string,
     readonly zone: string,
@@ -100,13 +95,15 @@ class CronSchedule implements Schedule {
   }
 
   between(after: Date, until: Date, limit: number): Date[] {
-    const instants: Date[] = [];
-    for (let at = this.next(after); at && at <= until && instants.length < limit; at = this.next(at)) instants.push(at);
-    return instants;
+    return instantsBetween(this, after, until, limit);
+  }
+
+  note(at: Date): string | null {
+    return changeNote(this.fields, this.offsets, Math.floor(at.getTime() / 1000));
   }
 }
 
-class ManualSchedule implements Schedule {
+class ManualSchedule implements ZonedSchedule {
   readonly words = 'only when started by hand';
 
   constructor(
@@ -120,5 +117,9 @@ class ManualSchedule implements Schedule {
 
   between(): Date[] {
     return [];
+  }
+
+  note(): null {
+    return null;
   }
 }

@@ -64,7 +64,7 @@ export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
 export { type ProcessChange, type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
-export { trigger } from './process/trigger.js';
+export { describeTriggers, expressionOf, scheduleOf, trigger } from './process/trigger.js';
 export { type Limit, type LimitCommand, limit } from './limit/limit.js';
 export { type LimitEvent } from './limit/limit.events.js';
 export { type User, type UserCommand, user } from './user/user.js';
@@ -72,4 +72,18 @@ export { type UserEvent } from './user/user.events.js';
 export { type Right, type Role, may, rights, rightsOf, roles } from './user/role.js';
 export { CronError, describeCron, parseCron } from './cron.js';
 export { session, type SessionCommand, type SessionEvent } from './session/session.js';
-export { type ScheduleEvent } from './schedule/schedule.events.js';
+export {
+  type Calendar,
+  type CalendarCommand,
+  calendar,
+  calendarBody,
+  calendarId,
+  calendarWindows,
+  noSuchCalendar,
+} from './calendar/calendar.js';
+export { type CalendarEvent, type CalendarSettings, type Window } from './calendar/calendar.events.js';
+export { endOfWindow } from './calendar/window.js';
+export { type Pause, type PauseCommand, type PauseInterval, pause, pauseAt } from './pause/pause.js';
+export { type PauseEvent } from './pause/pause.events.js';
+export { type Schedule } from './schedule/schedule.js';
+export { type BlockReason, type ScheduleEvent } from './schedule/schedule.events.js';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration, parseDuration } from './duration.js';
+import { text } from './text.js';
 
 const second = 1_000;
 const day = 86_400_000;
@@ -31,6 +32,8 @@ export const policies = z.strictObject({
   catchUpWindow: duration(second, 366 * day).optional(),
   /** Default none: spreads fires over this time, the same way each time. */
   jitter: duration(0, 300 * second).optional(),
+  /** Names of blackout calendars: no scheduled fire while one of their windows is open. */
+  blackouts: z.array(text(100, 1)).max(10).optional(),
   /** 0 to 10, higher first. Default 5. */
   priority: z.int().min(0).max(10).optional(),
   /** Which executors may take it: those that serve this name. Default `default`. */

@@ -58,6 +58,7 @@ const settings = z.object({
     .default('/api/v1'),
   RUNLEDGER_RATE_LIMITS: yes('true'),
   RUNLEDGER_RATE_AUTH_PER_MINUTE: count(5, 1, 100_000),
+  RUNLEDGER_RATE_PER_MINUTE: count(100, 1, 1_000_000),
   RUNLEDGER_TOKEN_MINUTES: count(24 * 60, 1, 60 * 24 * 365),
   RUNLEDGER_EXECUTOR_SLOTS: count(8 * availableParallelism(), 1, 10_000),
   RUNLEDGER_EXECUTOR_QUEUES: list(','),

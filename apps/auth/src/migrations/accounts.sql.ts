@@ -1,3 +1,5 @@
+import { rateSql } from './rate.sql.js';
+
 /** Rows of the auth service: what a user's events refer to and must not hold. */
 export const accountsSql = String.raw`
 create table account (
@@ -84,4 +86,7 @@ insert into ledger_hook values ('account_add', 'account_add', 40), ('account_cha
   ('session_open', 'session_open', 42), ('session_end', 'session_end', 43);
 `;
 
-export const authMigrations: [name: string, sql: string][] = [['auth-0001-accounts', accountsSql]];
+export const authMigrations: [name: string, sql: string][] = [
+  ['auth-0001-accounts', accountsSql],
+  ['auth-0002-rate', rateSql],
+];

@@ -2,9 +2,10 @@ import { connect, type Api } from '../api.js';
 import { followOption, wholeNumber } from '../arguments.js';
 import { command } from '../command.js';
 import { Failure } from '../failure.js';
-import { printJson, printText, say } from '../print.js';
-import { isId, type Process, type Run } from '../shapes.js';
+import { printJson, printText, say, styled } from '../print.js';
+import { isId, type Process, type Run, type Tick } from '../shapes.js';
 import { table } from '../table.js';
+import { plain } from '../terminal.js';
 import { age } from '../words.js';
 import { requested } from '../watch.js';
 
@@ -28,10 +29,9 @@ export const listProcesses = command({
 
 const titles = ['ID', 'NAME', 'KIND', 'TRIGGERS', 'NEXT', 'LAST RUN'];
 
-function row({ id, name, action, triggers, enabled, nextRunAt, lastRun }: Process): string[] {
-  const when = triggers.map(({ cron, zone }) => (zone === 'UTC' ? cron : `${cron} ${zone}`)).join(', ');
+function row({ id, name, action, words, enabled, nextRunAt, lastRun }: Process): string[] {
   const last = lastRun && `${lastRun.status} ${age(lastRun.finishedAt ?? lastRun.startedAt ?? lastRun.requestedAt)}`;
-  return [id, name, action.kind, when || 'manual', enabled ? age(nextRunAt) : 'disabled', last ?? ''];
+  return [id, name, action.kind, words ?? 'manual', enabled ? age(nextRunAt) : 'disabled', last ?? ''];
 }
 
 export const runProcess = command({
@@ -48,6 +48,30 @@ export const runProcess = command({
     return requested(api, { id: answer.id, position, follow, json });
   },
 });
+
+export const explainProcess = command({
+  name: 'process why',
+  usage: '[--hours N] NAME|ID',
+  summary: 'Says what each due instant of a process came to, and why, oldest first.',
+  options: { hours: { type: 'string', value: 'N', help: 'how far back (24)' } },
+  takes: [1, 1],
+  run: async ({ options, rest }) => {
+    const hours = options.hours === undefined ? 24 : wholeNumber('hours', options.hours, 1, all);
+    const api = connect(options);
+    const id = await idOf(api, rest[0]!);
+    const from = new Date(Date.now() - hours * 3_600_000).toISOString();
+    const ticks = await api.list<Tick>(`${path}/${id}/ticks`, { from }, all);
+    if (options.json) await printJson(ticks);
+    else if (ticks.length === 0) say(`Nothing was due in the last ${hours} hours.`);
+    else await printText(ticks.map(tickLine).join('\n'));
+    return 0;
+  },
+});
+
+function tickLine({ at, outcome, text }: Tick): string {
+  const styles = { fired: 'green', held: 'cyan', skipped: 'yellow' } as const;
+  return `${at.replace('T', ' ').replace('Z', '')}  ${styled(styles[outcome], outcome.padEnd(7))}  ${plain(text)}`;
+}
 
 /** Names need not be unique: who means one of several says its id. */
 async function idOf(api: Api, text: string): Promise<string> {

@@ -6,7 +6,7 @@ import { Refusal, roles } from '#domain';
 import { Context } from '#service';
 import { cookieNames } from '../credentials.js';
 import { Caller } from '../caller.js';
-import { LoginLimiter } from '../login-limiter.js';
+import { RateLimiter } from '../rate-limiter.js';
 import { bodyOf } from '../parse.js';
 import { Route } from '../route.js';
 
@@ -25,7 +25,7 @@ const loggedIn = z.object({ message: z.string(), access_token: z.string(), token
 export class SharedController {
   constructor(
     private readonly caller: Caller,
-    private readonly limiter: LoginLimiter,
+    private readonly limiter: RateLimiter,
     private readonly context: Context,
   ) {}
 
@@ -42,7 +42,7 @@ export class SharedController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<z.infer<typeof loggedIn>> {
     const { username, password } = bodyOf(login, request);
-    this.limiter.pass(request, username);
+    await this.limiter.login(request, username);
     const { token, expiresAt, user } = await this.caller.send(request, subjects.signIn, { login: username, password });
     const secure = request.protocol === 'https' || this.context.config.production;
     void reply.setCookie(cookieNames[0], token, {

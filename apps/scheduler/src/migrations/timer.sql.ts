@@ -40,4 +40,25 @@ $$;
 insert into ledger_hook values ('timer_set', 'timer_set', 30), ('timer_advance', 'timer_advance', 31);
 `;
 
-export const schedulerMigrations: [name: string, sql: string][] = [['scheduler-0001-timer', timerSql]];
+const triggerSql = String.raw`
+alter table timer add column trigger json;
+update timer set trigger = json_build_object('cron', expression, 'zone', zone) where expression is not null;
+alter table timer drop column expression, drop column zone;
+
+-- rows: [{process, version, definition, timers: [{ordinal, trigger, watermark, nextAt}]}]: the whole truth about a process.
+create or replace function timer_set(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  delete from timer t using json_to_recordset(rows) as r(n integer, process uuid)
+  where t.process_id = r.process and r.n <> all (refused);
+  insert into timer (process_id, ordinal, version, trigger, watermark, next_at, definition)
+  select r.process, x.ordinal, r.version, x.trigger, x.watermark, x."nextAt", r.definition
+  from json_to_recordset(rows) as r(n integer, process uuid, version integer, definition json, timers json),
+    json_to_recordset(r.timers) as x(ordinal integer, trigger json, watermark timestamptz, "nextAt" timestamptz)
+  where r.n <> all (refused);
+  select null::json;
+$$;
+`;
+
+export const schedulerMigrations: [name: string, sql: string][] = [
+  ['scheduler-0001-timer', timerSql],
+  ['scheduler-0002-trigger', triggerSql],
+];

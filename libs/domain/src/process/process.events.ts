@@ -6,7 +6,15 @@ export interface CronTrigger {
   cron: string;
   zone: string;
 }
-export type Trigger = CronTrigger;
+/** At whole multiples of a duration (`90s`), counted from 1970-01-01T00:00:00Z: the same instants whoever computes them. */
+export interface EveryTrigger {
+  every: string;
+}
+/** Once; ISO, UTC. */
+export interface AtTrigger {
+  at: string;
+}
+export type Trigger = CronTrigger | EveryTrigger | AtTrigger;
 
 /** Everything that a revision fixes. */
 export interface ProcessSettings {

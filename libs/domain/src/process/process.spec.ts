@@ -4,7 +4,7 @@ import { type Action } from '../action/action.js';
 import { type Meta } from '../decider.js';
 import { type ProcessChange, type ProcessEvent, type ProcessSettings } from './process.events.js';
 import { process, type ProcessCommand } from './process.js';
-import { trigger } from './trigger.js';
+import { describeTriggers, expressionOf, scheduleOf, trigger } from './trigger.js';
 
 const now = '2026-05-01T10:00:09.000Z';
 const meta = (actor = 'ann'): Meta => ({ now, actor, correlationId: 'c', commandId: 'o' });
@@ -204,9 +204,76 @@ describe('a trigger', () => {
     [{ cron: '0 2 * * *', zone: 'Mars/Olympus' }, 'cron'],
     [{ cron: '0 2 * * *', zone: '' }, 'zone'],
     [{ zone: 'UTC' }, 'cron'],
+    [{}, 'cron'],
+    [{ every: 'often' }, 'every'],
+    [{ every: '500ms' }, 'every'],
+    [{ every: '367d' }, 'every'],
+    [{ every: '90s', zone: 'UTC' }, 'zone'],
+    [{ every: '90s', at: '2027-01-01T00:00:00Z' }, 'at'],
+    [{ cron: '0 2 * * *', every: '90s' }, 'every'],
+    [{ at: 'tomorrow' }, 'at'],
+    [{ at: '2027-01-01T00:00:00' }, 'at'],
   ])('%j is refused', (value, path) => {
     const { error } = trigger.safeParse(value);
     expect(error?.issues[0]?.path).toEqual([path]);
+  });
+
+  test('every so often, at whole multiples since 1970', () => {
+    expect(trigger.parse({ every: '90s' })).toEqual({ every: '90s' });
+    const schedule = scheduleOf({ every: '90s' });
+    const from = new Date('2026-05-01T10:00:00Z');
+    expect(schedule.between(from, new Date('2026-05-01T10:04:30Z'), 10).map((at) => at.toISOString())).toEqual([
+      '2026-05-01T10:01:30.000Z',
+      '2026-05-01T10:03:00.000Z',
+      '2026-05-01T10:04:30.000Z',
+    ]);
+    expect(schedule.words).toBe('every 90 seconds');
+    expect(['1d', '1s', '2h', '1500ms'].map((every) => scheduleOf({ every }).words)).toEqual([
+      'every day',
+      'every second',
+      'every 2 hours',
+      'every 1500 milliseconds',
+    ]);
+  });
+
+  test('at an instant, once', () => {
+    const at = trigger.parse({ at: '2027-01-01T01:00:00+01:00' });
+    expect(at).toEqual({ at: '2027-01-01T00:00:00.000Z' });
+    const schedule = scheduleOf(at);
+    const [before, later] = [new Date('2026-05-01T10:00:00Z'), new Date('2027-05-01T10:00:00Z')];
+    expect(schedule.between(before, later, 10).map((each) => each.toISOString())).toEqual(['2027-01-01T00:00:00.000Z']);
+    expect(schedule.next(new Date('2027-01-01T00:00:00Z'))).toBeNull();
+    expect(schedule.words).toBe('once, at 2027-01-01 00:00:00 (UTC)');
+  });
+
+  test('has words, together with its neighbours', () => {
+    const all = [{ cron: '0 2 * * *', zone: 'Europe/Vienna' }, { every: '1h' }];
+    expect(describeTriggers(all)).toBe('at 02:00 every day (Europe/Vienna); every hour');
+    expect(describeTriggers([])).toBeNull();
+    expect([...all, { at: '2027-01-01T00:00:00.000Z' }].map(expressionOf)).toEqual([
+      '0 2 * * *',
+      '@every 1h',
+      '@at 2027-01-01T00:00:00.000Z',
+    ]);
+  });
+
+  test('at an instant that is past is refused, unless it has been there before', () => {
+    const past = { at: '2026-05-01T10:00:09.000Z' };
+    const before: ProcessEvent = { type: 'ProcessDefined', data: { ...defined.data, triggers: [past] } as never };
+    given(process, [])
+      .when({ ...define, data: { ...settings, triggers: [past], number: 3, owner: 'ann' } } as ProcessCommand)
+      .thenRefused('malformed', 'TRIGGER_PAST');
+    given(process, [defined])
+      .when(revise(1, { triggers: [{ every: '1h' }, past] }))
+      .thenRefused('malformed', 'TRIGGER_PAST');
+    given(process, [before])
+      .when(revise(1, { triggers: [past, { every: '1h' }] }))
+      .then([
+        {
+          type: 'ProcessRevised',
+          data: { ...settings, triggers: [past, { every: '1h' }], revision: 2, ...stamp },
+        },
+      ]);
   });
 
   test('refuses what it does not know', () => {

@@ -1,7 +1,7 @@
 import { type Decider, type Meta } from '../decider.js';
 import { Refusal } from '../refusal.js';
 import { type Action, type ActionChange } from '../action/action.js';
-import { type ProcessChange, type ProcessEvent, type ProcessSettings } from './process.events.js';
+import { type ProcessChange, type ProcessEvent, type ProcessSettings, type Trigger } from './process.events.js';
 
 export interface Process {
   status: 'absent' | 'enabled' | 'disabled' | 'retired';
@@ -33,6 +33,7 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
     const { now: at, actor: by } = command.meta;
     if (command.type === 'DefineProcess') {
       if (state.status !== 'absent') return [];
+      refusePast(command.data.triggers, [], at);
       return [{ type: 'ProcessDefined', data: { ...command.data, by, at } }];
     }
     const mine = command.data.any || state.owner === by;
@@ -49,6 +50,7 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
             details,
           );
         }
+        if (change.triggers) refusePast(change.triggers, state.settings.triggers, at);
         const action = change.action ? keepSecrets(change.action, state.settings.action) : state.settings.action;
         const revised = { ...state.settings, ...change, action };
         return [{ type: 'ProcessRevised', data: { ...revised, revision: revision + 1, by, at } }];
@@ -105,6 +107,16 @@ function noSuchSecret(name: string): Refusal {
   const message = 'there is no stored secret of this name to keep';
   const issues = [{ code: 'custom', path: ['action', 'env', name], message }];
   return new Refusal('malformed', 'NO_SUCH_SECRET', `action.env.${name}: ${message}`, { issues });
+}
+
+/** One that has been there may be past: it has come, and whoever sends all triggers back means no harm. */
+function refusePast(triggers: Trigger[], before: Trigger[], now: string): void {
+  const known = before.flatMap((each) => ('at' in each ? [each.at] : []));
+  const past = triggers.findIndex((each) => 'at' in each && each.at <= now && !known.includes(each.at));
+  if (past < 0) return;
+  const message = 'is past: nothing would ever run';
+  const issues = [{ code: 'custom', path: ['triggers', past, 'at'], message }];
+  throw new Refusal('malformed', 'TRIGGER_PAST', `triggers.${past}.at: ${message}`, { issues });
 }
 
 function settingsOf({ name, description, action, triggers, policies }: ProcessSettings): ProcessSettings {

@@ -1,14 +1,110 @@
 import { z } from 'zod';
 import { CronError, parseCron } from '../cron.js';
+import { duration, parseDuration } from '../duration.js';
+import { instantsBetween, type Schedule } from '../schedule/schedule.js';
+import { type Trigger } from './process.events.js';
 
-/** `{"cron": "0 2 * * *", "zone": "Europe/Vienna"}`; zone defaults to UTC. A bad or never-firing one is refused here. */
+const second = 1_000;
+const day = 86_400_000;
+const kinds = ['cron', 'every', 'at'] as const;
+
+/**
+ * `{"cron": "0 2 * * *", "zone": "Europe/Vienna"}` (zone defaults to UTC), `{"every": "90s"}` or `{"at": "2027-01-01T00:00:00Z"}`.
+ * A bad or never-firing expression is refused here.
+ */
 export const trigger = z
-  .strictObject({ cron: z.string().min(1).max(256), zone: z.string().min(1).max(64).default('UTC') })
-  .superRefine(({ cron, zone }, context) => {
-    try {
-      parseCron(cron, zone);
-    } catch (error) {
-      if (!(error instanceof CronError)) throw error;
-      context.addIssue({ code: 'custom', path: ['cron'], message: error.message });
+  .strictObject({
+    cron: z.string().min(1).max(256).optional(),
+    zone: z.string().min(1).max(64).optional(),
+    every: duration(second, 366 * day).optional(),
+    at: z.iso.datetime({ offset: true }).optional(),
+  })
+  .superRefine((given, context) => {
+    const named = kinds.filter((kind) => given[kind] !== undefined);
+    const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    if (named.length !== 1) refuse(named[1] ?? 'cron', 'say when: one of cron, every or at');
+    else if (given.cron === undefined && given.zone !== undefined) refuse('zone', 'only a cron expression has a zone');
+    else if (given.cron !== undefined) {
+      const problem = cronProblem(given.cron, given.zone);
+      if (problem) refuse('cron', problem);
     }
+  })
+  .transform(({ cron, zone = 'UTC', every, at }): Trigger => {
+    if (cron !== undefined) return { cron, zone };
+    return every !== undefined ? { every } : { at: new Date(at!).toISOString() };
   });
+
+/** What is wrong with an expression, in words; null when nothing is. */
+export function cronProblem(cron: string, zone?: string): string | null {
+  try {
+    parseCron(cron, zone);
+    return null;
+  } catch (error) {
+    if (error instanceof CronError) return error.message;
+    throw error;
+  }
+}
+
+export function scheduleOf(trigger: Trigger): Schedule {
+  if ('cron' in trigger) return parseCron(trigger.cron, trigger.zone);
+  return 'every' in trigger ? new EverySchedule(trigger.every) : new OnceSchedule(trigger.at);
+}
+
+/** As one text, for tables and for events: a cron expression is as it was written. */
+export function expressionOf(trigger: Trigger): string {
+  if ('cron' in trigger) return trigger.cron;
+  return 'every' in trigger ? `@every ${trigger.every}` : `@at ${trigger.at}`;
+}
+
+/** When a process runs, in words; null for one that only runs by hand. */
+export function describeTriggers(triggers: readonly Trigger[]): string | null {
+  return triggers.map((each) => scheduleOf(each).words).join('; ') || null;
+}
+
+class EverySchedule implements Schedule {
+  private readonly period: number;
+
+  constructor(private readonly every: string) {
+    this.period = parseDuration(every) ?? 0;
+    if (!(this.period > 0)) throw new CronError(`${JSON.stringify(every)} is no duration to repeat after.`);
+  }
+
+  get words(): string {
+    const [, count, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(this.every) ?? [];
+    const name = { ms: 'millisecond', s: 'second', m: 'minute', h: 'hour', d: 'day' }[unit as 's'];
+    return Number(count) === 1 ? `every ${name}` : `every ${Number(count)} ${name}s`;
+  }
+
+  next(after: Date): Date {
+    return new Date((Math.floor(after.getTime() / this.period) + 1) * this.period);
+  }
+
+  between(after: Date, until: Date, limit: number): Date[] {
+    return instantsBetween(this, after, until, limit);
+  }
+
+  note(): null {
+    return null;
+  }
+}
+
+class OnceSchedule implements Schedule {
+  constructor(private readonly at: string) {}
+
+  get words(): string {
+    return `once, at ${this.at.replace('T', ' ').replace(/(\.000)?Z$/, '')} (UTC)`;
+  }
+
+  next(after: Date): Date | null {
+    const at = new Date(this.at);
+    return at > after ? at : null;
+  }
+
+  between(after: Date, until: Date, limit: number): Date[] {
+    return instantsBetween(this, after, until, limit);
+  }
+
+  note(): null {
+    return null;
+  }
+}

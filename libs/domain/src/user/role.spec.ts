@@ -10,6 +10,8 @@ const table: Record<Right, Role[]> = {
   'runs:control': ['admin', 'operator', 'user'],
   'runs:override': ['admin', 'operator'],
   'commands:run': ['admin', 'operator'],
+  'calendars:write': ['admin', 'operator'],
+  'schedule:pause': ['admin'],
   'events:read': ['admin', 'operator', 'viewer'],
   'ledger:verify': ['admin', 'operator', 'viewer'],
   'metrics:read': ['admin', 'operator', 'viewer'],

@@ -5,7 +5,7 @@ import { subjects } from '#bus';
 import { Refusal } from '#domain';
 import { Context } from '#service';
 import { Caller } from '../../caller.js';
-import { LoginLimiter } from '../../login-limiter.js';
+import { RateLimiter } from '../../rate-limiter.js';
 import { bodyOf } from '../../parse.js';
 import { Route } from '../../route.js';
 import { tokenForm } from './jobs.shapes.js';
@@ -18,7 +18,7 @@ const health = z.object({ status: z.enum(['ok', 'degraded']), redis: state, data
 export class JobsAccessController {
   constructor(
     private readonly caller: Caller,
-    private readonly limiter: LoginLimiter,
+    private readonly limiter: RateLimiter,
     private readonly context: Context,
   ) {}
 
@@ -35,7 +35,7 @@ export class JobsAccessController {
       throw new Refusal('malformed', 'FORM_WANTED', 'Send a form: username=...&password=...');
     }
     const { username, password } = bodyOf(tokenForm, request);
-    this.limiter.pass(request, username);
+    await this.limiter.login(request, username);
     const signedIn = await this.caller.send(request, subjects.signIn, { login: username, password });
     return { access_token: signedIn.token, token_type: 'bearer' };
   }

@@ -39,6 +39,7 @@ describe('POST /processes: define', () => {
       id: expect.stringMatching(uuid),
       number: expect.any(Number),
       enabled: true,
+      words: 'at 02:00 every day (Europe/Vienna)',
       revision: 1,
       owner: (await admin.get<{ id: string }>('/api/v1/me')).body.id,
       createdAt: expect.stringMatching(instant),

@@ -3,6 +3,7 @@ import { type ProcessListed } from '#bus';
 import {
   action,
   actionChange,
+  describeTriggers,
   isSecret,
   policies,
   runStatuses,
@@ -134,6 +135,12 @@ export const nativeRun = z.object({
 });
 nativeRun.register(z.globalRegistry, { id: 'Run' });
 
+const nativeTrigger = z.union([
+  z.object({ cron: z.string(), zone: z.string() }),
+  z.object({ every: z.string() }),
+  z.object({ at: time }),
+]);
+
 export const nativeProcess = z.object({
   id: z.uuid(),
   number: z.int(),
@@ -142,8 +149,10 @@ export const nativeProcess = z.object({
   enabled: z.boolean(),
   revision: z.int(),
   action: nativeAction,
-  triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
+  triggers: z.array(nativeTrigger),
   policies,
+  /** When it runs by itself, in words; null for one that runs by hand only. */
+  words: z.string().nullable(),
   owner: z.string(),
   createdAt: time,
   updatedAt: time,
@@ -171,7 +180,7 @@ export const nativeRevision = z.object({
   name: z.string(),
   description: z.string().nullable(),
   action: nativeAction,
-  triggers: z.array(z.object({ cron: z.string(), zone: z.string() })),
+  triggers: z.array(nativeTrigger),
   policies,
   by: z.string(),
   at: time,
@@ -224,7 +233,12 @@ export function nativeProcessShape({ lastRun, nextRunAt, ...row }: ProcessListed
     row;
   return {
     ...{ id, number, name, description, enabled, revision, triggers, policies, owner, createdAt, updatedAt },
-    ...{ action: shownAction(action), nextRunAt, lastRun: lastRun && nativeRunShape(lastRun) },
+    ...{
+      action: shownAction(action),
+      words: describeTriggers(triggers),
+      nextRunAt,
+      lastRun: lastRun && nativeRunShape(lastRun),
+    },
   };
 }
 

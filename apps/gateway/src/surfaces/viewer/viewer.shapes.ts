@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ProcessListed } from '#bus';
-import { type RunRow } from '#domain';
+import { expressionOf, type RunRow } from '#domain';
 import { viewerDate } from './surface.js';
 
 export const processesQuery = z.object({ q: z.string().max(1_000).optional() });
@@ -68,7 +68,7 @@ export function processShape({
     last_run_status: statusWord(lastRun),
     next_scheduled_run: viewerDate(nextRunAt),
     schedule: enabled && scheduled ? 'Enabled' : 'Disabled',
-    cron_expr: triggers[0]?.cron ?? '',
+    cron_expr: triggers[0] ? expressionOf(triggers[0]) : '',
   };
 }
 

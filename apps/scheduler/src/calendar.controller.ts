@@ -1,0 +1,52 @@
+import { Controller } from '@nestjs/common';
+import { Answers, subjects, type CalendarCard, type Committed, type OnOne, type Request } from '#bus';
+import {
+  calendar,
+  calendarId,
+  fold,
+  streamParts,
+  type CalendarCommand,
+  type CalendarEvent,
+  type CalendarSettings,
+} from '#domain';
+import { handle, withStore } from '#ledger';
+import { committed, Context, metaOf } from '#service';
+
+type Answer = Promise<Committed<CalendarEvent>>;
+
+/** Blackout calendars, by name. They are few: a list folds them all. */
+@Controller()
+export class CalendarController {
+  constructor(private readonly context: Context) {}
+
+  @Answers(subjects.defineCalendar)
+  define({ data, meta }: Request<CalendarSettings>): Answer {
+    return this.order(calendarId(data.name), { type: 'DefineCalendar', meta: metaOf(meta), data });
+  }
+
+  @Answers(subjects.reviseCalendar)
+  revise({ data: { id, ...data }, meta }: Request<OnOne & { change: Partial<CalendarSettings> }>): Answer {
+    return this.order(id, { type: 'ReviseCalendar', meta: metaOf(meta), data });
+  }
+
+  @Answers(subjects.retireCalendar)
+  retire({ data: { id, any }, meta }: Request<OnOne>): Answer {
+    return this.order(id, { type: 'RetireCalendar', meta: metaOf(meta), data: { any } });
+  }
+
+  @Answers(subjects.listCalendars)
+  async list(_request: Request<Record<string, never>>): Promise<CalendarCard[]> {
+    const { ledger, pool } = this.context;
+    const text = `select stream from event where stream > 'calendar-' and stream < 'calendar.' and version = 1 order by position`;
+    const { rows } = await withStore(() => pool.query<{ stream: string }>({ name: 'calendar-streams', text }));
+    const histories = await Promise.all(rows.map(({ stream }) => ledger.read(stream)));
+    return histories.flatMap((history, i) => {
+      const { settings, owner } = fold(calendar, history as unknown as CalendarEvent[]);
+      return settings ? [{ id: streamParts(rows[i]!.stream).id, owner, ...settings }] : [];
+    });
+  }
+
+  private async order(id: string, command: CalendarCommand): Answer {
+    return committed(await handle(this.context.ledger, calendar, id, command));
+  }
+}
