@@ -100,10 +100,10 @@ beforeAll(async () => {
 afterAll(() => world.close());
 
 function randomTrigger(): Trigger {
-  const hours = pick('*/6', '*/12', '2', '3', '1-3', '0,2,12', String(below(24)), String(below(24)), '*');
+  const hours = pick('*/12', '2', '3', '1-3', '0,2', ...[0, 1, 2, 3].map(() => String(below(24))));
   const days = pick('*', '*', '*/2', '1-5', 'L', String(1 + below(28)));
   const weekdays = pick('*', '*', '*', '1-5', '0', '*/2');
-  const minutes = pick('0', '30', String(below(60)), hours === '*' ? '0' : '*/30');
+  const minutes = pick('0', '30', '0', String(below(60)), '*/30');
   return { cron: `${minutes} ${hours} ${days} * ${weekdays}`, zone: pick(...zones) };
 }
 
@@ -165,7 +165,7 @@ async function live(life: Life): Promise<void> {
   const orders = ordersOf(life);
   for (;;) {
     const text = `select process_id, ordinal, version, trigger, watermark, definition, next_at,
-      (select count(*)::integer from event where stream = 'schedule-' || process_id) as told
+      (select count(*)::integer from event where stream = ('schedule-' || process_id) collate "C") as told
       from timer where process_id = $1 and next_at <= $2 order by next_at limit 1`;
     const { rows } = await pool.query<DueTimer & { next_at: string }>({
       name: 'next',
@@ -215,10 +215,18 @@ function allowed({ policies, disabled, edits }: Life, at: number): Record<string
   return { paused, blackout: frozen, missed: down, changed: overtaken };
 }
 
+async function birthsByProcess(): Promise<Map<string, string[]>> {
+  const text = `select data->'process'->>'id' as id, array_agg(data->>'scheduledFor') as births
+    from event where type = 'RunRequested' group by 1`;
+  const { rows } = await context.pool.query<{ id: string; births: string[] }>(text);
+  return new Map(rows.map(({ id, births }) => [id, births]));
+}
+
 test(`${schedules} random schedules over thirty days: each due instant fired or was skipped for a reason, once`, async () => {
   const lives = Array.from({ length: schedules }, randomLife);
   await Promise.all(lives.map(live));
   const outcomes: Record<string, number> = {};
+  const births = await birthsByProcess();
   for (const life of lives) {
     const told = `SCHEDULE_SEED=${seed} ${JSON.stringify(life)}`;
     // The clock has looked at everything that it could see by then.
@@ -239,11 +247,8 @@ test(`${schedules} random schedules over thirty days: each due instant fired or 
       ({ at, run }) => run === null && past.some(({ first, last }) => first <= at && at <= last),
     );
     expect([told, past.reduce((sum, { count }) => sum + count, 0)]).toEqual([told, noted.length]);
-    const born = await context.pool.query(
-      `select from event where type = 'RunRequested' and data->'process'->>'id' = $1 and data->>'scheduledFor' <= $2`,
-      [life.id, to],
-    );
-    expect([told, born.rowCount]).toEqual([told, runs]);
+    const born = (births.get(life.id) ?? []).filter((at) => at <= to);
+    expect([told, born.length]).toEqual([told, runs]);
   }
   // Each kind came about: the test saw what it is for.
   for (const kind of ['fired', 'skipped paused', 'skipped blackout', 'skipped missed', 'skipped changed'])

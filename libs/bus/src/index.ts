@@ -22,7 +22,6 @@ export {
 } from './subject.js';
 export {
   type BatchCard,
-  bells,
   type CalendarCard,
   type Committed,
   type CreateBatch,
@@ -46,7 +45,7 @@ export {
   type SignedIn,
   type Taken,
   type Tick,
-  subjects,
   type UserCard,
   type UserChange,
-} from './subjects.js';
+} from './messages.js';
+export { bells, subjects } from './subjects.js';

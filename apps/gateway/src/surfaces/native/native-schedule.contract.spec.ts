@@ -192,7 +192,7 @@ describe('/pause', () => {
     [{ reason: '' }, 'reason'],
     [{ reason: 'x', until: '2001-01-01T00:00:00Z' }, 'until'],
     [{ reason: 'x', until: 'soon' }, 'until'],
-    [{ reason: 'x', typo: 1 }, 'typo'],
+    [{ reason: 'x', typo: 1 }, ''],
   ])('422 for %j', async (body, path) => {
     const before = await headOf(admin);
     const { status, body: problem } = await admin.post<Problem>('/api/v1/pause', body);
