@@ -20,6 +20,9 @@ import { NativeProcessController } from './surfaces/native/processes.controller.
 import { NativeRunController } from './surfaces/native/runs.controller.js';
 import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
+import { TasksAccessController } from './surfaces/tasks/access.controller.js';
+import { TaskExecutionsController } from './surfaces/tasks/executions.controller.js';
+import { TasksController } from './surfaces/tasks/tasks.controller.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
 import { TokenCheck } from './token-check.js';
 
@@ -37,6 +40,9 @@ import { TokenCheck } from './token-check.js';
     JobsBatchController,
     JobsLimitController,
     JobsUsersController,
+    TasksAccessController,
+    TasksController,
+    TaskExecutionsController,
   ],
   providers: [
     Caller,

@@ -107,6 +107,7 @@ test('each surface refuses in its own words', () => {
   const shapes = surfaces.map((surface) => [surface.name, surface.bodyShape(404).meta()?.id]);
   expect(Object.fromEntries(shapes)).toEqual({
     ...{ jobs: 'JobsRefusal', native: 'Problem', viewer: 'ViewerRefusal', api: 'ApiRefusal', root: 'RootRefusal' },
+    tasks: 'TasksRefusal',
   });
   for (const surface of surfaces) {
     for (const status of [400, 401, 404, 409, 413, 429, 500, 503]) {

@@ -1,4 +1,5 @@
 import { answersOf, Schemas } from './answers.js';
+import { cookieNames } from './credentials.js';
 import { socketMessages, socketRefusal, told } from './live/live.shapes.js';
 import { pathOf, surfaceOf, surfaces } from './refusals.js';
 import { routes, type RouteEntry } from './route.js';
@@ -24,7 +25,8 @@ export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
       schemas: schemas.named,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-        cookie: { type: 'apiKey', in: 'cookie', name: 'connect.sid' },
+        cookie: { type: 'apiKey', in: 'cookie', name: cookieNames[0] },
+        tasksCookie: { type: 'apiKey', in: 'cookie', name: cookieNames[1] },
       },
     },
   };
@@ -52,7 +54,7 @@ function operation(route: RouteEntry, schemas: Schemas): object {
     summary,
     operationId: handler.replace('Controller', ''),
     tags: [surface.name],
-    security: policy === 'public' ? [] : [{ bearer: [] }, { cookie: [] }],
+    security: policy === 'public' ? [] : [{ bearer: [] }, { cookie: [] }, { tasksCookie: [] }],
     parameters: [...pathParameters(route), ...queryParameters(route, schemas)],
     ...(body
       ? { requestBody: { required: !body.safeParse({}).success, content: content(schemas.of(body, 'input')) } }

@@ -1,5 +1,13 @@
 import { Controller } from '@nestjs/common';
-import { Answers, subjects, type Committed, type OnOne, type Request } from '#bus';
+import {
+  Answers,
+  subjects,
+  type Committed,
+  type DefineProcess,
+  type OnOne,
+  type Request,
+  type ReviseProcess,
+} from '#bus';
 import {
   fold,
   noSuchProcess,
@@ -7,8 +15,6 @@ import {
   type Process,
   type ProcessCommand,
   type ProcessEvent,
-  type ProcessChange,
-  type ProcessSettings,
   type RunEvent,
   type SealedSecret,
 } from '#domain';
@@ -24,10 +30,7 @@ export class ProcessController {
   constructor(private readonly context: Context) {}
 
   @Answers(subjects.defineProcess)
-  async define({
-    data: { id, secrets, ...settings },
-    meta: call,
-  }: Request<ProcessSettings & { id: string; secrets?: SealedSecret[] }>): Answer {
+  async define({ data: { id, secrets, ...settings }, meta: call }: Request<DefineProcess>): Answer {
     const meta = metaOf(call);
     const number = await this.context.ledger.number('process');
     const data = { ...settings, number, owner: meta.actor };
@@ -35,10 +38,7 @@ export class ProcessController {
   }
 
   @Answers(subjects.reviseProcess)
-  revise({
-    data,
-    meta,
-  }: Request<OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] }>): Answer {
+  revise({ data, meta }: Request<ReviseProcess>): Answer {
     const { id, secrets, ...order } = data;
     return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order }, { secrets });
   }

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { Clock } from './clock.js';
 import { Examples } from './examples.js';
 import { ProcessController } from './process.controller.js';
+import { StateController } from './state.controller.js';
 
-@Module({ controllers: [ProcessController], providers: [Examples, Clock] })
+@Module({ controllers: [ProcessController, StateController], providers: [Examples, Clock] })
 export class SchedulerModule {}

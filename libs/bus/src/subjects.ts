@@ -64,6 +64,21 @@ export interface RequestRun {
   secrets?: SealedSecret[];
 }
 
+/** `disabled`: from the start on. */
+export interface DefineProcess extends ProcessSettings {
+  id: string;
+  disabled?: boolean;
+  secrets?: SealedSecret[];
+}
+
+/** `enabled`: whether its triggers fire from then on; as before when left out. */
+export interface ReviseProcess extends OnOne {
+  revision: number;
+  change: ProcessChange;
+  enabled?: boolean;
+  secrets?: SealedSecret[];
+}
+
 /** All of them, in this order, or none. */
 export interface CreateBatch {
   id: string;
@@ -116,6 +131,13 @@ export interface UserCard {
   active: boolean;
   /** How many of his runs may go at once; null: as many as anybody's. */
   maxConcurrentRuns: number | null;
+}
+
+/** `minutes`: how long the session is to last; as long as the settings say when left out. */
+export interface SignIn {
+  login: string;
+  password: string;
+  minutes?: number;
 }
 
 export interface SignedIn {
@@ -248,15 +270,11 @@ export const subjects = {
     { chunks: OutputChunk[]; more: boolean }
   >('qry.output.read', 'executor', fromGateway),
 
-  defineProcess: command<ProcessSettings & { id: string; secrets?: SealedSecret[] }, Committed<ProcessEvent>>(
-    'cmd.process.DefineProcess',
-    'scheduler',
-    fromGateway,
-  ),
-  reviseProcess: command<
-    OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] },
-    Committed<ProcessEvent>
-  >('cmd.process.ReviseProcess', 'scheduler', fromGateway),
+  /** Whether this program is on the PATH that commands get. */
+  hasProgram: query<{ name: string }, boolean>('qry.executor.program', 'executor', fromGateway),
+
+  defineProcess: command<DefineProcess, Committed<ProcessEvent>>('cmd.process.DefineProcess', 'scheduler', fromGateway),
+  reviseProcess: command<ReviseProcess, Committed<ProcessEvent>>('cmd.process.ReviseProcess', 'scheduler', fromGateway),
   enableProcess: command<OnOne, Committed<ProcessEvent>>('cmd.process.EnableProcess', 'scheduler', fromGateway),
   disableProcess: command<OnOne & { reason: string | null; until: string | null }, Committed<ProcessEvent>>(
     'cmd.process.DisableProcess',
@@ -270,7 +288,10 @@ export const subjects = {
     fromGateway,
   ),
 
-  signIn: command<{ login: string; password: string }, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
+  /** Whether there is a scheduler: it answers with true. */
+  schedulerRuns: query<Record<string, never>, boolean>('qry.scheduler.runs', 'scheduler', fromGateway),
+
+  signIn: command<SignIn, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
   signOut: command<{ session: string }, { ended: boolean }>('cmd.user.SignOut', 'auth', fromGateway),
   replacePassword: command<{ current: string; next: string; session: string }, { position: string }>(
     'cmd.user.ReplacePassword',
