@@ -22,6 +22,7 @@ import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
 import { TasksAccessController } from './surfaces/tasks/access.controller.js';
 import { TaskExecutionsController } from './surfaces/tasks/executions.controller.js';
+import { TaskLogsController } from './surfaces/tasks/logs.controller.js';
 import { TasksController } from './surfaces/tasks/tasks.controller.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
 import { TokenCheck } from './token-check.js';
@@ -43,6 +44,7 @@ import { TokenCheck } from './token-check.js';
     TasksAccessController,
     TasksController,
     TaskExecutionsController,
+    TaskLogsController,
   ],
   providers: [
     Caller,

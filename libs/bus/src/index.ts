@@ -1,3 +1,4 @@
+export { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
 export { Answers } from './answers.js';
 export { Bus, type BusStats, createInProcessBus, createNatsBus, type InProcessOptions } from './bus.js';
 export { correlation } from './correlation.js';

@@ -15,6 +15,7 @@ import {
   type DomainEvent,
   type ForceComplete,
 } from '#domain';
+import { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
 import { bell, command, query, type ServiceName } from './subject.js';
 
 /** An event as it travels: as stored, digest left out where it was not read back. */
@@ -323,6 +324,11 @@ export const subjects = {
   listProcesses: query<ProcessFilter, Seen<Page<ProcessListed>>>('qry.processes.list', 'history', fromGateway),
   getProcess: query<{ id?: string; number?: number; after?: string }, Seen<ProcessListed | null>>(
     'qry.processes.get',
+    'history',
+    fromGateway,
+  ),
+  listActivity: query<ActivityFilter, Seen<{ entries: ActivityEntry[]; total: number }>>(
+    'qry.activity.list',
     'history',
     fromGateway,
   ),

@@ -70,6 +70,15 @@ export {
   type Trigger,
 } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
+export {
+  type Activity,
+  type ActivityEvent,
+  type ActivitySource,
+  type ActivityType,
+  activityOf,
+  activityTypes,
+  foldSource,
+} from './activity/activity.js';
 export { trigger } from './process/trigger.js';
 export { type Limit, type LimitCommand, limit } from './limit/limit.js';
 export { type LimitEvent } from './limit/limit.events.js';
