@@ -23,7 +23,9 @@ import { SharedController } from './surfaces/shared.controller.js';
 import { TasksAccessController } from './surfaces/tasks/access.controller.js';
 import { TaskExecutionsController } from './surfaces/tasks/executions.controller.js';
 import { TaskLogsController } from './surfaces/tasks/logs.controller.js';
+import { TaskFeed } from './surfaces/tasks/task-feed.js';
 import { TasksController } from './surfaces/tasks/tasks.controller.js';
+import { TaskSockets } from './surfaces/tasks/tasks.socket.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
 import { TokenCheck } from './token-check.js';
 
@@ -57,6 +59,8 @@ import { TokenCheck } from './token-check.js';
     EventFeed,
     OutputFeeds,
     Live,
+    TaskFeed,
+    TaskSockets,
     Drain,
     { provide: APP_GUARD, useClass: PolicyGuard },
   ],

@@ -19,6 +19,7 @@ interface Operation {
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, object> };
+  'x-tasks-live': { send: Record<string, object>; receive: Record<string, object> };
   'x-live': { emit: Record<string, Record<string, object>>; receive: Record<string, object> };
 }
 
@@ -94,6 +95,18 @@ describe('every answer has a shape that a strict reader takes', () => {
     const schemas = [...Object.values(emit).flatMap((message) => Object.values(message)), ...Object.values(receive)];
     expect(schemas).toHaveLength(6);
     for (const schema of schemas) expect(() => ajv.compile(local(schema))).not.toThrow();
+  });
+
+  test('frames of /ws', () => {
+    const { send, receive } = document['x-tasks-live'];
+    expect(Object.keys(send)).toEqual(['ping']);
+    expect(Object.keys(receive)).toEqual([
+      ...['connected', 'pong', 'error', 'terminal_output', 'task_status', 'execution_start', 'execution_complete'],
+      ...['activity_log', 'notification'],
+    ]);
+    for (const schema of [...Object.values(send), ...Object.values(receive)]) {
+      expect(() => ajv.compile(local(schema))).not.toThrow();
+    }
   });
 
   test('an object that says what it has says all of it', () => {

@@ -3,6 +3,7 @@ import { cookieNames } from './credentials.js';
 import { socketMessages, socketRefusal, told } from './live/live.shapes.js';
 import { pathOf, surfaceOf, surfaces } from './refusals.js';
 import { routes, type RouteEntry } from './route.js';
+import { clientFrame, serverFrames } from './surfaces/tasks/frames.shapes.js';
 
 /** The description of every surface, from the same shapes that check requests. */
 export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
@@ -21,6 +22,7 @@ export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     paths,
     'x-live': describeLive(schemas),
+    'x-tasks-live': describeTasksLive(schemas),
     components: {
       schemas: schemas.named,
       securitySchemes: {
@@ -43,6 +45,12 @@ function describeLive(schemas: Schemas): object {
   ]);
   const receive = Object.entries(told).map(([name, shape]) => [name, schemas.of(shape)]);
   return { path: '/socket.io', emit: Object.fromEntries(emit), receive: Object.fromEntries(receive) };
+}
+
+/** The same of the plain WebSocket. */
+function describeTasksLive(schemas: Schemas): object {
+  const receive = Object.entries(serverFrames).map(([name, shape]) => [name, schemas.of(shape)]);
+  return { path: '/ws', send: { ping: schemas.of(clientFrame, 'input') }, receive: Object.fromEntries(receive) };
 }
 
 function operation(route: RouteEntry, schemas: Schemas): object {
