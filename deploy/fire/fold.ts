@@ -73,6 +73,33 @@ function statusOf(attempt: readonly LedgerEvent[]): string {
   return others[type] ?? type;
 }
 
+const logged: Record<string, string> = {
+  ProcessDefined: 'task_created',
+  ProcessRevised: 'task_updated',
+  ProcessEnabled: 'task_updated',
+  ProcessDisabled: 'task_updated',
+  ProcessRetired: 'task_deleted',
+  RunStarted: 'task_start',
+  RunSucceeded: 'task_complete',
+  RunFailed: 'task_error',
+  RunTimedOut: 'task_error',
+  RunCancelled: 'task_error',
+  RunLost: 'task_error',
+  RunRetryScheduled: 'task_retry',
+};
+
+/** What the activity log has of a stream: `position type` each. A forced end is told by its verdict; what was purged is gone. */
+export function logOf(events: readonly LedgerEvent[]): string[] {
+  const [first] = events;
+  const stranger = first!.type === 'RunRequested' && first!.data['process'] === null;
+  if (stranger || events.some(({ type }) => type === 'RunPurged')) return [];
+  return events.flatMap(({ position, type, data }) => {
+    const forced = data['status'] === 'succeeded' ? 'task_complete' : 'task_error';
+    const entry = type === 'RunForceCompleted' ? forced : logged[type];
+    return entry ? [`${position} ${entry}`] : [];
+  });
+}
+
 export function grouped<T>(list: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of list) {

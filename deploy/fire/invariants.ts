@@ -4,7 +4,7 @@ import { Ledger, rebuild, verify } from '#ledger';
 import { projections } from '../../apps/history/src/projections/projections.js';
 import { type RunShape } from './api.js';
 import { marksOf } from './commands.js';
-import { grouped, tell, type LedgerEvent } from './fold.js';
+import { grouped, logOf, tell, type LedgerEvent } from './fold.js';
 import { type Order } from './load.js';
 import { processesOf } from './processes.js';
 import { check, figure, within, type Scene } from './scene.js';
@@ -23,6 +23,7 @@ export async function checkInvariants(stack: Stack, orders: readonly Order[]): P
   attemptsAreHonest(scene, runs);
   nothingRanTwice(stack, runs);
   await viewsTellTheSame(stack, runs);
+  await logTellsTheSame(stack, streams);
   await viewsEqualRebuild(scene, pool);
   await nothingLeft(stack);
 }
@@ -162,6 +163,17 @@ async function viewsTellTheSame(stack: Stack, runs: ReadonlyMap<string, LedgerEv
     wrong.length + stray.length === 0,
     `${listed.size} rows, ${wrong.length} differ, ${stray.length} from nowhere ${wrong[0] ?? ''}`,
   );
+}
+
+async function logTellsTheSame({ scene, pool }: Stack, streams: ReadonlyMap<string, LedgerEvent[]>): Promise<void> {
+  const told = [...streams].filter(([stream]) => /^(run|process)-/.test(stream));
+  const mine = told.flatMap(([, events]) => logOf(events)).sort();
+  const { rows } = await pool.query<{ entry: string }>(`select position || ' ' || type as entry from activity_view`);
+  const theirs = rows.map(({ entry }) => entry).sort();
+  const wrong = mine.findIndex((entry, i) => entry !== theirs[i]);
+  const same = mine.length === theirs.length && wrong < 0;
+  const where = same ? '' : `: ${mine[wrong] ?? 'none'} / ${theirs[wrong < 0 ? mine.length : wrong] ?? 'none'}`;
+  check(scene, 'the activity log tells it too', same, `${theirs.length} entries of ${mine.length}${where}`);
 }
 
 function shown(row: RunShape) {

@@ -1,5 +1,5 @@
 import { Controller } from '@nestjs/common';
-import { Answers, subjects, type Request, type Session, type SignedIn } from '#bus';
+import { Answers, subjects, type Request, type Session, type SignedIn, type SignIn } from '#bus';
 import { isId, newId, Refusal, session, user } from '#domain';
 import { handle, repeated } from '#ledger';
 import { Context, metaOf, systemMeta } from '#service';
@@ -21,10 +21,10 @@ export class SessionController {
   /** One answer, body and time, for an unknown name, a wrong password and an inactive user. */
   @Answers(subjects.signIn)
   async signIn({
-    data: { login, password },
+    data: { login, password, minutes = this.context.config.RUNLEDGER_TOKEN_MINUTES },
     meta: call,
-  }: Request<{ login: string; password: string }>): Promise<SignedIn> {
-    const { orm, config, log } = this.context;
+  }: Request<SignIn>): Promise<SignedIn> {
+    const { orm, log } = this.context;
     if (Buffer.byteLength(password) > longestPassword || login.length > 256) throw badCredentials();
     const account = await accountByLogin(orm, login);
     const good = await isPassword(account?.passwordHash ?? null, password);
@@ -33,7 +33,7 @@ export class SessionController {
       throw badCredentials();
     }
     const sid = newId();
-    const exp = Math.floor(Date.now() / 1_000) + config.RUNLEDGER_TOKEN_MINUTES * 60;
+    const exp = Math.floor(Date.now() / 1_000) + minutes * 60;
     const expiresAt = new Date(exp * 1_000).toISOString();
     const meta = { ...metaOf(call), actor: account.id };
     const open = { type: 'OpenSession' as const, meta, data: { user: account.id, expiresAt } };

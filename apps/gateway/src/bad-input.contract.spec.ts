@@ -1,22 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { adminOf, eventually, sendRaw, sharedStack, type Client, type Stack } from '#testing';
-import { faults, noop } from './bad-input.harness.js';
+import { faults, noop, targetsFor, type Target } from './bad-input.harness.js';
 import { expectRefusal, headOf, type SurfaceName } from './refused.harness.js';
-
-interface Target {
-  surface: SurfaceName;
-  method: string;
-  path: () => string;
-  /** What is accepted; each test breaks it. */
-  good: () => Record<string, unknown>;
-  malformed: number;
-  /** Bytes of a body; 1 MiB where the document says nothing. */
-  most?: number;
-}
 
 let stack: Stack;
 let admin: Client;
 let process: { id: string };
+let task: { id: string };
 let head: string;
 
 beforeAll(async () => {
@@ -24,71 +14,18 @@ beforeAll(async () => {
   admin = await adminOf(stack);
   const { body } = await admin.post<{ id: string }>('/api/v1/processes', { name: 'p', action: { kind: 'noop' } });
   process = body;
+  const made = await admin.post<{ task: { id: string } }>('/api/tasks', { name: 't', command: 'true' });
+  task = made.body.task;
   head = await headOf(admin);
 }, 90_000);
 afterEach(async () => expect(await headOf(admin)).toBe(head));
 afterAll(() => stack.stop(), 60_000);
 
-const targets: Record<string, Target> = {
-  'viewer: log in': {
-    surface: 'viewer',
-    method: 'POST',
-    path: () => '/api/auth/login',
-    good: () => ({ username: 'admin', password: stack.adminPassword }),
-    malformed: 400,
-  },
-  'native: define a process': {
-    surface: 'native',
-    method: 'POST',
-    path: () => '/api/v1/processes',
-    good: () => ({ name: 'p', action: noop }),
-    malformed: 422,
-  },
-  'native: run something once': {
-    surface: 'native',
-    method: 'POST',
-    path: () => '/api/v1/runs',
-    good: () => ({ name: 'r', action: noop }),
-    malformed: 422,
-  },
-  'native: revise a process': {
-    surface: 'native',
-    method: 'PATCH',
-    path: () => `/api/v1/processes/${process.id}`,
-    good: () => ({ revision: 1, name: 'p' }),
-    malformed: 422,
-  },
-  'jobs: submit a job': {
-    surface: 'jobs',
-    method: 'POST',
-    path: () => '/api/v1/jobs',
-    good: () => ({ command: ['true'] }),
-    malformed: 422,
-  },
-  'jobs: submit a batch': {
-    surface: 'jobs',
-    most: 16 * 1_048_576,
-    method: 'POST',
-    path: () => '/api/v1/job-batches',
-    good: () => ({ name: 'b', jobs: [{ command: ['true'] }] }),
-    malformed: 422,
-  },
-  'jobs: set the limit': {
-    surface: 'jobs',
-    method: 'POST',
-    path: () => '/api/v1/admin/limits/global',
-    good: () => ({ max_jobs: 3 }),
-    malformed: 422,
-  },
-  'native: run a batch': {
-    surface: 'native',
-    most: 16 * 1_048_576,
-    method: 'POST',
-    path: () => '/api/v1/batches',
-    good: () => ({ name: 'b', runs: [{ action: noop }] }),
-    malformed: 422,
-  },
-};
+const { targets, taskChange } = targetsFor({
+  password: () => stack.adminPassword,
+  process: () => process.id,
+  task: () => task.id,
+});
 
 const each = Object.entries(targets);
 const send = ({ method, path }: Target, body?: unknown, headers?: Record<string, string>) =>
@@ -99,6 +36,14 @@ describe('bad input is refused in the words of the surface, and nothing is writt
     for (const fault of faults[name]!) {
       expectRefusal(target.surface, target.malformed, await send(target, { ...target.good(), ...fault }), fault);
     }
+  });
+
+  test('tasks: change a task: wrong types and values', async () => {
+    for (const fault of faults['tasks: change a task']!) {
+      expectRefusal('tasks', 422, await send(taskChange, fault), fault);
+    }
+    expectRefusal('tasks', 422, await send(taskChange, '{'), 'malformed JSON');
+    expectRefusal('tasks', 422, await send(taskChange, '[]'), 'a list');
   });
 
   test.each(each)('%s: malformed JSON, an empty body, anything but an object', async (_name, target) => {
@@ -236,6 +181,19 @@ describe('what there is not', () => {
         expectRefusal('jobs', 404, answer, `${method} ${id}`);
         expect(answer.body).toEqual({ detail: 'Job not found' });
       }
+      for (const [method, rest] of [
+        ...([
+          ['GET', ''],
+          ['GET', '/executions'],
+          ['PUT', ''],
+          ['PATCH', ''],
+          ['DELETE', ''],
+        ] as const),
+        ['POST', '/trigger'],
+      ] as const) {
+        const answer = await admin.call(method, `/api/tasks/${id}${rest}`, /P(UT|ATCH)/.test(method) ? {} : undefined);
+        expectRefusal('tasks', 404, answer, `${method} ${id}`);
+      }
     }
   });
 
@@ -246,6 +204,7 @@ describe('what there is not', () => {
       ...(['/api/v1/x', '/api/v1', '/api/v1/runs/a/b/c'].map((path) => [path, 'native']) as [string, 'native'][]),
       ...(['/api/auth/x', '/api/processes/1/2/3'].map((path) => [path, 'viewer']) as [string, 'viewer'][]),
       ...(['/api/v1/jobs/1/2/3', '/api/v1/auth/x'].map((path) => [path, 'jobs']) as [string, 'jobs'][]),
+      ...(['/api/tasks/1/2/3', '/api/logs/x', '/health/x'].map((path) => [path, 'tasks']) as [string, 'tasks'][]),
     ];
     for (const [path, surface] of paths) {
       for (const method of ['GET', 'POST', 'DELETE']) {
@@ -262,6 +221,10 @@ describe('what there is not', () => {
       ['DELETE', '/api/v1/processes', 'native', 'GET, POST'],
       ['PUT', '/api/v1/processes/1/', 'native', 'GET, PATCH, DELETE'],
       ['PATCH', '/api/v1/jobs', 'jobs', 'GET, POST'],
+      ['DELETE', '/api/tasks', 'tasks', 'GET, POST'],
+      ['POST', '/api/tasks/1', 'tasks', 'GET, PUT, PATCH, DELETE'],
+      ['GET', '/execute-task', 'tasks', 'POST'],
+      ['POST', '/health', 'tasks', 'GET'],
       ['PROPFIND', '/api/v1/runs', 'native', 'GET, POST'],
     ];
     for (const [method, path, surface, allow] of wrong) {

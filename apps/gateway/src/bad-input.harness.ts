@@ -1,3 +1,5 @@
+import { type SurfaceName } from './refused.harness.js';
+
 export const noop = { kind: 'noop' };
 
 /** A good body with one field exchanged, or left out by `undefined`. */
@@ -59,8 +61,154 @@ export const faults: Record<string, Record<string, unknown>[]> = {
     { max_jobs: 1.5 },
     { max_jobs: '3' },
   ],
+  'tasks: sign in': [
+    ...[{ email: undefined }, { password: undefined }, { email: 7 }, { email: null }, { password: ['x'] }],
+    ...[{ email: '' }, { email: { $ne: '' } }, { email: 'a'.repeat(257) }, { password: 'p'.repeat(5_000) }],
+  ],
+  'tasks: make a task': [
+    ...[{ name: undefined }, { name: '' }, { name: 'n'.repeat(101) }, { name: 7 }, { description: 'd'.repeat(501) }],
+    ...[{ command: undefined }, { command: '' }, { command: ' ' }, { command: ['ls'] }, { command: null }],
+    ...[
+      { args: {} },
+      { args: ['x'] },
+      { args: 7 },
+      { args: null },
+      { args: 'an open "quote' },
+      { args: '["\\u0000"]' },
+    ],
+    ...[{ enabled: 'yes' }, { enabled: 1 }, { priority: 'highest' }, { priority: 5 }, { priority: '' }],
+    ...[{ notifyOn: 'sometimes' }, { notifyOn: 'completion,nope' }, { notifyOn: ['error'] }, { notifyOn: null }],
+    ...[{ schedule: '61 * * * *' }, { schedule: '0 0 30 2 *' }, { schedule: `${'0,'.repeat(146)}0 * * * *` }],
+    ...[{ schedule: 'daily' }, { schedule: '* * * *' }, { schedule: 7 }, { schedule: '@fortnightly' }],
+    ...[{ timezone: 'Mars/Olympus' }, { timezone: '' }, { schedule: '@manual', timezone: 'Nowhere' }],
+    ...[{ name: '\ud800' }, { command: 'claude:', args: '{}' }, { args: JSON.stringify(Array(5_000).fill('x')) }],
+  ],
+  'tasks: change a task': [
+    ...[{ name: '' }, { name: null }, { command: '' }, { args: [] }, { enabled: null }, { priority: 'max' }],
+    ...[{ notifyOn: 'x' }, { schedule: '61 * * * *' }, { timezone: 'Mars/Olympus' }, { args: "it's" }],
+  ],
+  'tasks: run a task': [{ task_id: undefined }, { task_id: 7 }, { task_id: '' }, { task_id: null }],
   'native: run a batch': [
     ...[{ runs: undefined }, { runs: [] }, { runs: [{}] }, { runs: [{ action: noop }, { action: noop, typo: 1 }] }],
     ...[{ typo: 1 }, { name: [] }, { runs: [{ action: noop, policies: { queue: 'no name' } }] }],
   ],
 };
+
+export interface Target {
+  surface: SurfaceName;
+  method: string;
+  path: () => string;
+  /** What is accepted; each test breaks it. */
+  good: () => Record<string, unknown>;
+  malformed: number;
+  /** Bytes of a body; 1 MiB where the document says nothing. */
+  most?: number;
+}
+
+interface Things {
+  password: () => string;
+  process: () => string;
+  task: () => string;
+}
+
+/** Each order that takes a body, and a good one; the things are made when the tests begin. */
+export function targetsFor({ password, process, task }: Things) {
+  const targets: Record<string, Target> = {
+    'viewer: log in': {
+      surface: 'viewer',
+      method: 'POST',
+      path: () => '/api/auth/login',
+      good: () => ({ username: 'admin', password: password() }),
+      malformed: 400,
+    },
+    'native: define a process': {
+      surface: 'native',
+      method: 'POST',
+      path: () => '/api/v1/processes',
+      good: () => ({ name: 'p', action: noop }),
+      malformed: 422,
+    },
+    'native: run something once': {
+      surface: 'native',
+      method: 'POST',
+      path: () => '/api/v1/runs',
+      good: () => ({ name: 'r', action: noop }),
+      malformed: 422,
+    },
+    'native: revise a process': {
+      surface: 'native',
+      method: 'PATCH',
+      path: () => `/api/v1/processes/${process()}`,
+      good: () => ({ revision: 1, name: 'p' }),
+      malformed: 422,
+    },
+    'jobs: submit a job': {
+      surface: 'jobs',
+      method: 'POST',
+      path: () => '/api/v1/jobs',
+      good: () => ({ command: ['true'] }),
+      malformed: 422,
+    },
+    'jobs: submit a batch': {
+      surface: 'jobs',
+      most: 16 * 1_048_576,
+      method: 'POST',
+      path: () => '/api/v1/job-batches',
+      good: () => ({ name: 'b', jobs: [{ command: ['true'] }] }),
+      malformed: 422,
+    },
+    'jobs: set the limit': {
+      surface: 'jobs',
+      method: 'POST',
+      path: () => '/api/v1/admin/limits/global',
+      good: () => ({ max_jobs: 3 }),
+      malformed: 422,
+    },
+    ...tasksTargets({ password, task }),
+    'native: run a batch': {
+      surface: 'native',
+      most: 16 * 1_048_576,
+      method: 'POST',
+      path: () => '/api/v1/batches',
+      good: () => ({ name: 'b', runs: [{ action: noop }] }),
+      malformed: 422,
+    },
+  };
+
+  /** A change of nothing is no mistake: what is malformed here is what is named. */
+  const taskChange: Target = {
+    surface: 'tasks',
+    method: 'PUT',
+    path: () => `/api/tasks/${task()}`,
+    good: () => ({}),
+    malformed: 422,
+  };
+
+  return { targets, taskChange };
+}
+
+function tasksTargets({ password, task }: Pick<Things, 'password' | 'task'>): Record<string, Target> {
+  return {
+    'tasks: sign in': {
+      surface: 'tasks',
+      method: 'POST',
+      path: () => '/api/auth/signin',
+      good: () => ({ email: 'admin@example.com', password: password() }),
+      malformed: 422,
+    },
+    'tasks: make a task': {
+      surface: 'tasks',
+      method: 'POST',
+      path: () => '/api/tasks',
+      good: () => ({ name: 't', command: 'true' }),
+      malformed: 422,
+    },
+    'tasks: run a task': {
+      surface: 'tasks',
+      method: 'POST',
+      path: () => '/execute-task',
+      good: () => ({ task_id: task() }),
+      malformed: 422,
+    },
+  };
+}

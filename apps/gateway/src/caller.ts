@@ -146,6 +146,10 @@ export const ownerFilter = (request: FastifyRequest): { owner?: string } =>
 export const maySee = (request: FastifyRequest, { owner }: { owner: string }): boolean =>
   hasRight(request, 'any:read') || owner === sessionOf(request).user.id;
 
+/** Where a document shows everybody his own only, and admins all. */
+export const ownOnly = (request: FastifyRequest): { owner?: string } =>
+  hasRight(request, 'any:write') ? {} : { owner: sessionOf(request).user.id };
+
 /** The id of what a POST makes: a repeat with the same `Idempotency-Key` means the same thing. */
 export function idFor(request: FastifyRequest, noun: string): string {
   const key = idempotencyKey(request);

@@ -1,7 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import { type Socket } from 'node:net';
-import { newId } from '#domain';
-import { pathOf, surfaceOf } from './refusals.js';
+import { type Duplex } from 'node:stream';
+import { newId, type Refusal } from '#domain';
+import { pathOf, statusOf as statuses, surfaceOf } from './refusals.js';
+import { type Fault } from './surface.js';
 
 interface ClientError extends Error {
   code?: string;
@@ -19,12 +21,23 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const status = statusOf(error.code);
   const [code, message] = words[status]!;
-  const surface = surfaceOf(pathIn(error.rawPacket));
-  const body = JSON.stringify(surface.body({ status, code, message, correlationId: newId() }));
+  answer(socket, pathIn(error.rawPacket), { status, code, message });
+}
+
+/** A handshake's refusal: there is no reply to answer it with. */
+export function refuseUpgrade(socket: Duplex, path: string, { kind, code, message }: Refusal): void {
+  if (!socket.writable) return void socket.destroy();
+  answer(socket, path, { status: statuses[kind], code, message });
+}
+
+function answer(socket: Duplex, path: string, fault: Pick<Fault, 'status' | 'code' | 'message'>): void {
+  const surface = surfaceOf(path);
+  const body = JSON.stringify(surface.body({ ...fault, correlationId: newId() }));
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
     `content-type: ${surface.contentType ?? 'application/json'}; charset=utf-8`,
     `content-length: ${Buffer.byteLength(body)}`,
+    ...(fault.status === 401 ? ['www-authenticate: Bearer'] : []),
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());

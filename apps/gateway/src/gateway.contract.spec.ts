@@ -143,9 +143,12 @@ describe('every guarded route refuses a bad credential', () => {
       'GET /api/auth/me',
       'GET /api/v1/health',
       'GET /api/v1/openapi.json',
+      'GET /health',
       'GET /metrics',
       'POST /api/auth/login',
       'POST /api/auth/logout',
+      'POST /api/auth/signin',
+      'POST /api/auth/signout',
       'POST /api/v1/auth/token',
     ]);
   });

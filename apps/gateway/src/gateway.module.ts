@@ -21,6 +21,12 @@ import { NativeRunController } from './surfaces/native/runs.controller.js';
 import { NativeScheduleController } from './surfaces/native/schedule.controller.js';
 import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
+import { TasksAccessController } from './surfaces/tasks/access.controller.js';
+import { TaskExecutionsController } from './surfaces/tasks/executions.controller.js';
+import { TaskLogsController } from './surfaces/tasks/logs.controller.js';
+import { TaskFeed } from './surfaces/tasks/task-feed.js';
+import { TasksController } from './surfaces/tasks/tasks.controller.js';
+import { TaskSockets } from './surfaces/tasks/tasks.socket.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
 import { TokenCheck } from './token-check.js';
 
@@ -39,6 +45,10 @@ import { TokenCheck } from './token-check.js';
     JobsBatchController,
     JobsLimitController,
     JobsUsersController,
+    TasksAccessController,
+    TasksController,
+    TaskExecutionsController,
+    TaskLogsController,
   ],
   providers: [
     Caller,
@@ -51,6 +61,8 @@ import { TokenCheck } from './token-check.js';
     EventFeed,
     OutputFeeds,
     Live,
+    TaskFeed,
+    TaskSockets,
     Drain,
     { provide: APP_GUARD, useClass: PolicyGuard },
   ],

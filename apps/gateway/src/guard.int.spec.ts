@@ -112,6 +112,8 @@ describe('role x route', () => {
     expect(open.map(named).sort()).toEqual([
       'POST /api/auth/login',
       'POST /api/auth/logout',
+      'POST /api/auth/signin',
+      'POST /api/auth/signout',
       'POST /api/v1/auth/token',
       'POST /api/v1/me/password',
       'POST /api/v1/schedule/preview',

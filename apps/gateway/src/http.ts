@@ -21,6 +21,7 @@ import { RateLimiter } from './rate-limiter.js';
 import { routes } from './route.js';
 import { TokenCheck } from './token-check.js';
 import { version } from './surfaces/pages.controller.js';
+import { TaskSockets } from './surfaces/tasks/tasks.socket.js';
 
 const bodyLimit = 1_048_576;
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -66,16 +67,18 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
 export async function listen(app: NestFastifyApplication, { config, log }: Context): Promise<void> {
   await app.init();
   await app.startAllMicroservices();
-  const live = app.get(Live);
+  const [live, tasks] = [app.get(Live), app.get(TaskSockets)];
   const drain = app.get(Drain);
   const [first, ...more] = config.PORT;
   const handler = app.getHttpServer().listeners('request')[0] as RequestListener;
   live.attach(app.getHttpServer());
+  tasks.attach(app.getHttpServer());
   drain.add(app.getHttpServer());
   await app.listen(first!, config.HOST);
   for (const port of more) {
     const server = createServer(handler).on('clientError', answerClientError);
     live.attach(server);
+    tasks.attach(server);
     drain.add(server);
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, config.HOST, resolve));
     app.getHttpServer().once('close', () => server.close());
@@ -114,7 +117,9 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
     correlation.run(request.id, done);
   });
   fastify.addHook('onRequest', (request, reply, done) => {
-    if (surfaceOf(pathOf(request.url)).limited) limit(app, request, reply).then(() => done(), done);
+    const path = pathOf(request.url);
+    // Whoever watches over a service may ask how it is as often as he likes.
+    if (surfaceOf(path).limited && path !== '/health') limit(app, request, reply).then(() => done(), done);
     else done();
   });
   const head = (): Promise<string> => app.get<Caller>(Caller).head();

@@ -2,15 +2,14 @@ import { type Server as HttpServer } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { Server, type Socket } from 'socket.io';
 import { type z } from 'zod';
-import { bells } from '#bus';
 import { newId, Refusal } from '#domain';
 import { Context } from '#service';
 import { EventFeed } from './live/event-feed.js';
 import { socketMessages, type subscribeMessage } from './live/live.shapes.js';
 import { OutputFeeds } from './live/output-feeds.js';
+import { Rechecks } from './live/rechecks.js';
 import { Subscriber } from './live/subscriber.js';
 import { isForeign } from './guard.js';
-import { endsSessions } from './session-cache.js';
 import { TokenCheck } from './token-check.js';
 
 export type Subscription = z.infer<typeof subscribeMessage>;
@@ -19,18 +18,16 @@ interface Admitted {
   subscriber: Subscriber;
 }
 
-const recheckEvery = 5_000;
-/** After somebody's session or rights changed: all who are told of it within this time are one look at the sockets. */
-const recheckWithin = 250;
+/** Whoever asks for another protocol elsewhere has this long to be answered. */
+const answerWithin = 5_000;
 const refused = (code: string, message: string, correlationId: string) => ({ error: { code, message, correlationId } });
 
 /** The socket.io server: who is signed in watches what he may see, from the position that he names. */
 @Injectable()
 export class Live implements BeforeApplicationShutdown {
   private readonly servers: Server[] = [];
-  private readonly subscribers = new Map<Socket, Subscriber>();
-  private timer: NodeJS.Timeout | null = null;
-  private soon: NodeJS.Timeout | null = null;
+  private readonly subscribers = new Set<Subscriber>();
+  private readonly rechecks: Rechecks;
 
   constructor(
     private readonly context: Context,
@@ -38,9 +35,7 @@ export class Live implements BeforeApplicationShutdown {
     private readonly events: EventFeed,
     private readonly outputs: OutputFeeds,
   ) {
-    context.bus.listen(bells.flushed, ({ types }) => {
-      if (endsSessions(types) && this.subscribers.size > 0) this.recheckSoon();
-    });
+    this.rechecks = new Rechecks(context, tokens);
   }
 
   attach(http: HttpServer): void {
@@ -49,6 +44,7 @@ export class Live implements BeforeApplicationShutdown {
       path: '/socket.io',
       serveClient: false,
       maxHttpBufferSize: 65_536,
+      destroyUpgradeTimeout: answerWithin,
       cors: allowed.length > 0 ? { origin: allowed, credentials: true } : { origin: false },
       allowRequest: (request, done) => {
         const foreign = isForeign({ headers: request.headers }, allowed);
@@ -66,13 +62,11 @@ export class Live implements BeforeApplicationShutdown {
     });
     server.on('connection', (socket) => this.connected(socket));
     this.servers.push(server);
-    this.timer ??= setInterval(() => void this.recheck(), recheckEvery);
   }
 
   /** Before the HTTP server closes: it waits for what is still connected. */
   beforeApplicationShutdown(): void {
-    clearInterval(this.timer ?? undefined);
-    clearTimeout(this.soon ?? undefined);
+    this.rechecks.stop();
     this.subscribers.forEach((subscriber) => subscriber.leaveAll());
     for (const server of this.servers) {
       server.disconnectSockets(true);
@@ -90,10 +84,12 @@ export class Live implements BeforeApplicationShutdown {
 
   private connected(socket: Socket): void {
     const { subscriber } = socket.data as Admitted;
-    this.subscribers.set(socket, subscriber);
+    this.subscribers.add(subscriber);
+    this.rechecks.add(subscriber, () => socket.disconnect(true));
     socket.on('disconnect', () => {
       subscriber.leaveAll();
-      this.subscribers.delete(socket);
+      this.rechecks.delete(subscriber);
+      this.subscribers.delete(subscriber);
     });
     socket.on('error', (err) => this.context.log.debug({ err }, 'a socket failed'));
     const answer = (message: keyof typeof socketMessages, work: (body: Subscription) => Promise<object>) => {
@@ -125,28 +121,6 @@ export class Live implements BeforeApplicationShutdown {
       if (error instanceof Refusal) return refused(error.code, error.message, correlationId);
       this.context.log.error({ err: error, correlationId }, 'a socket message failed');
       return refused('INTERNAL_ERROR', 'Internal error', correlationId);
-    }
-  }
-
-  private recheckSoon(): void {
-    this.soon ??= setTimeout(() => {
-      this.soon = null;
-      void this.recheck();
-    }, recheckWithin);
-  }
-
-  /** Whoever was signed out, disabled or given other rights does not go on watching. */
-  private async recheck(): Promise<void> {
-    for (const [socket, subscriber] of this.subscribers) {
-      if (!(await this.stillHolds(subscriber))) socket.disconnect(true);
-    }
-  }
-
-  private async stillHolds({ token, session }: Subscriber): Promise<boolean> {
-    try {
-      return (await this.tokens.check(token)).user.role === session.user.role;
-    } catch (error) {
-      return error instanceof Refusal && error.kind === 'unavailable';
     }
   }
 }

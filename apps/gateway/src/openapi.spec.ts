@@ -19,6 +19,7 @@ interface Operation {
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, object> };
+  'x-tasks-live': { send: Record<string, object>; receive: Record<string, object> };
   'x-live': { emit: Record<string, Record<string, object>>; receive: Record<string, object> };
 }
 
@@ -96,6 +97,18 @@ describe('every answer has a shape that a strict reader takes', () => {
     for (const schema of schemas) expect(() => ajv.compile(local(schema))).not.toThrow();
   });
 
+  test('frames of /ws', () => {
+    const { send, receive } = document['x-tasks-live'];
+    expect(Object.keys(send)).toEqual(['ping']);
+    expect(Object.keys(receive)).toEqual([
+      ...['connected', 'pong', 'error', 'terminal_output', 'task_status', 'execution_start', 'execution_complete'],
+      ...['activity_log', 'notification'],
+    ]);
+    for (const schema of [...Object.values(send), ...Object.values(receive)]) {
+      expect(() => ajv.compile(local(schema))).not.toThrow();
+    }
+  });
+
   test('an object that says what it has says all of it', () => {
     const objects = objectsIn(document.components.schemas);
     expect(objects.length).toBeGreaterThan(10);
@@ -107,6 +120,7 @@ test('each surface refuses in its own words', () => {
   const shapes = surfaces.map((surface) => [surface.name, surface.bodyShape(404).meta()?.id]);
   expect(Object.fromEntries(shapes)).toEqual({
     ...{ jobs: 'JobsRefusal', native: 'Problem', viewer: 'ViewerRefusal', api: 'ApiRefusal', root: 'RootRefusal' },
+    tasks: 'TasksRefusal',
   });
   for (const surface of surfaces) {
     for (const status of [400, 401, 404, 409, 413, 429, 500, 503]) {

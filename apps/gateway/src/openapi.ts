@@ -1,7 +1,9 @@
 import { answersOf, Schemas } from './answers.js';
+import { cookieNames } from './credentials.js';
 import { socketMessages, socketRefusal, told } from './live/live.shapes.js';
 import { pathOf, surfaceOf, surfaces } from './refusals.js';
 import { routes, type RouteEntry } from './route.js';
+import { clientFrame, serverFrames } from './surfaces/tasks/frames.shapes.js';
 
 /** The description of every surface, from the same shapes that check requests. */
 export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
@@ -20,11 +22,13 @@ export function describeApi(version: string, jobsPrefix = '/api/v1'): object {
     jsonSchemaDialect: 'https://json-schema.org/draft/2020-12/schema',
     paths,
     'x-live': describeLive(schemas),
+    'x-tasks-live': describeTasksLive(schemas),
     components: {
       schemas: schemas.named,
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-        cookie: { type: 'apiKey', in: 'cookie', name: 'connect.sid' },
+        cookie: { type: 'apiKey', in: 'cookie', name: cookieNames[0] },
+        tasksCookie: { type: 'apiKey', in: 'cookie', name: cookieNames[1] },
       },
     },
   };
@@ -43,6 +47,12 @@ function describeLive(schemas: Schemas): object {
   return { path: '/socket.io', emit: Object.fromEntries(emit), receive: Object.fromEntries(receive) };
 }
 
+/** The same of the plain WebSocket. */
+function describeTasksLive(schemas: Schemas): object {
+  const receive = Object.entries(serverFrames).map(([name, shape]) => [name, schemas.of(shape)]);
+  return { path: '/ws', send: { ping: schemas.of(clientFrame, 'input') }, receive: Object.fromEntries(receive) };
+}
+
 function operation(route: RouteEntry, schemas: Schemas): object {
   const { summary, policy, body, accepts = ['json'], handler } = route;
   const surface = surfaceOf(pathOf(route.path));
@@ -52,7 +62,7 @@ function operation(route: RouteEntry, schemas: Schemas): object {
     summary,
     operationId: handler.replace('Controller', ''),
     tags: [surface.name],
-    security: policy === 'public' ? [] : [{ bearer: [] }, { cookie: [] }],
+    security: policy === 'public' ? [] : [{ bearer: [] }, { cookie: [] }, { tasksCookie: [] }],
     parameters: [...pathParameters(route), ...queryParameters(route, schemas)],
     ...(body
       ? { requestBody: { required: !body.safeParse({}).success, content: content(schemas.of(body, 'input')) } }

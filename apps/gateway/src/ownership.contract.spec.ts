@@ -66,7 +66,7 @@ async function make(user: string): Promise<typeof objects> {
 function thingOf({ path }: RouteEntry): Thing {
   if (/batch/.test(path)) return objects.batch;
   if (/user/.test(path)) return objects.user;
-  return /process/.test(path) ? objects.process : objects.job;
+  return /process|task/.test(path) ? objects.process : objects.job;
 }
 
 function ask(by: Client, route: RouteEntry, { id, number }: Thing) {
@@ -84,7 +84,7 @@ describe.each(strangers)('to a stranger who is %s', (role) => {
   test.each(named.map((route): [string, RouteEntry] => [title(route), route]))('%s', async (_, route) => {
     const before = await headOf(admin);
     const [real, none] = [await ask(asking[role], route, thingOf(route)), await ask(asking[role], route, missing)];
-    const ownOnly = /^\/api\/v1\/(jobs|job-batches)/.test(route.path);
+    const ownOnly = /^\/api\/(v1\/(jobs|job-batches)|tasks)\b/.test(route.path);
     const reads = route.method === 'GET' && route.policy !== 'users:manage' && role !== 'user' && !ownOnly;
     if (reads) expect([real.status, none.status]).toEqual([200, 404]);
     else {

@@ -6,6 +6,7 @@ import { newId, Refusal, type RefusalKind } from '#domain';
 import { Context } from '#service';
 import { jobsSurface } from './surfaces/jobs/surface.js';
 import { nativeSurface } from './surfaces/native/surface.js';
+import { tasksSurface } from './surfaces/tasks/surface.js';
 import { viewerSurface } from './surfaces/viewer/surface.js';
 import { paths, type Fault, type Surface } from './surface.js';
 
@@ -53,7 +54,7 @@ const root: Surface = {
 };
 
 /** The first that owns the path is the surface. */
-export const surfaces: Surface[] = [jobsSurface, nativeSurface, viewerSurface, unclaimed, root];
+export const surfaces: Surface[] = [jobsSurface, nativeSurface, tasksSurface, viewerSurface, unclaimed, root];
 
 export const surfaceOf = (path: string): Surface => surfaces.find((surface) => surface.owns(path)) ?? root;
 

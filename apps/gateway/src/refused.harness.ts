@@ -5,7 +5,7 @@ interface Answer {
   readonly body: unknown;
 }
 
-export type SurfaceName = 'viewer' | 'native' | 'jobs' | 'api' | 'root';
+export type SurfaceName = 'viewer' | 'native' | 'jobs' | 'tasks' | 'api' | 'root';
 
 const text = expect.stringMatching(/./) as string;
 const problem = {
@@ -17,6 +17,11 @@ const problem = {
   correlationId: text,
 };
 
+const code = expect.stringMatching(/^[A-Z_]+$/) as string;
+const taskCodes: Record<number, string> = {
+  ...{ 401: 'UNAUTHORIZED', 403: 'FORBIDDEN', 404: 'NOT_FOUND', 422: 'VALIDATION_ERROR', 500: 'INTERNAL_ERROR' },
+};
+
 /** What each surface's "no" looks like, by its document. */
 const bodies: Record<SurfaceName, (status: number) => object> = {
   viewer: () => ({ error: text }),
@@ -24,6 +29,9 @@ const bodies: Record<SurfaceName, (status: number) => object> = {
   api: () => ({ error: text, status: 'error', details: expect.anything() as unknown, detail: text }),
   jobs: (status) => ({ detail: status === 422 ? (expect.any(Array) as unknown[]) : text }),
   native: (status) => ({ ...problem, status }),
+  tasks: (status) => ({
+    error: { code: taskCodes[status] ?? code, message: text, details: expect.any(Object) as object },
+  }),
 };
 
 /** Checks status, content type and body; no answer may show what is behind it. */

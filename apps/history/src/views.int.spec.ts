@@ -1,10 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
+  activityOf,
   foldProcess,
   foldRun,
+  foldSource,
   isOver,
   newId,
   runStatuses,
+  type ActivityEvent,
+  type ActivitySource,
   type ProcessEvent,
   type ProcessRow,
   type RunEvent,
@@ -42,6 +46,10 @@ afterAll(async () => {
   await Promise.all([views.onApplicationShutdown(), other.onApplicationShutdown()]);
   await world.close();
 });
+
+interface Entry {
+  run: string | null;
+}
 
 const meta = { actor: 'ann', correlationId: newId() };
 let numbers = 10_000;
@@ -200,6 +208,32 @@ describe('four thousand random events, two instances that follow', () => {
       or owner is distinct from row::json->>'owner' or server is distinct from row::json->>'server'
       or started_at is distinct from (row::json->>'startedAt')::timestamptz or number is distinct from (row::json->>'number')::int`);
     expect(rows).toEqual([]);
+  });
+
+  test('the activity log has an entry for each event that is news, and its counts are the entries counted', async () => {
+    const sources = new Map<string, ActivitySource | null>();
+    const entries = new Map<string, object>();
+    for (const { position, stream, ...event } of await everything()) {
+      const id = stream.slice(stream.indexOf('-') + 1);
+      const told = event as unknown as ActivityEvent;
+      const source = told.type === 'RunPurged' ? null : foldSource(sources.get(id) ?? null, id, told);
+      sources.set(id, source);
+      if (told.type === 'RunPurged')
+        entries.forEach((entry, key) => (entry as Entry).run === id && entries.delete(key));
+      const activity = source && activityOf(source, told);
+      if (!activity) continue;
+      const { type, message, metadata } = activity;
+      const run = stream.startsWith('run-') ? id : null;
+      const { owner, process } = source;
+      entries.set(position, { position, owner, process, run, type, message, metadata: JSON.stringify(metadata) });
+    }
+    const text = 'select position::text, owner, process, run, type, message, metadata from activity_view';
+    const { rows } = await context.pool.query<Entry & { position: string }>(text);
+    expect(rows.length).toBeGreaterThan(500);
+    expect(new Map(rows.map((row) => [row.position, row]))).toEqual(entries);
+    const counted = 'select owner, type, count(*)::int as entries from activity_view group by 1, 2 order by 1, 2';
+    const kept = 'select owner, type, entries::int from activity_count order by 1, 2';
+    expect((await context.pool.query(kept)).rows).toEqual((await context.pool.query(counted)).rows);
   });
 
   test('rebuilt while more comes in: equal to the live one, byte for byte', async () => {

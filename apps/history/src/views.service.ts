@@ -5,7 +5,7 @@ import { Context } from '#service';
 import { projections } from './projections/projections.js';
 import { traced } from './projections/traced.js';
 
-export type ViewName = 'run_view' | 'process_view';
+export type ViewName = 'run_view' | 'process_view' | 'activity_view';
 
 /** Events applied at once: under load a step of few costs as many round trips as one of many, and the view falls behind. */
 const batch = 4_000;

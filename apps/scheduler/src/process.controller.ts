@@ -1,5 +1,13 @@
 import { Controller } from '@nestjs/common';
-import { Answers, subjects, type Committed, type OnOne, type Request } from '#bus';
+import {
+  Answers,
+  subjects,
+  type Committed,
+  type DefineProcess,
+  type OnOne,
+  type Request,
+  type ReviseProcess,
+} from '#bus';
 import {
   calendar,
   calendarId,
@@ -12,8 +20,6 @@ import {
   type Process,
   type ProcessCommand,
   type ProcessEvent,
-  type ProcessChange,
-  type ProcessSettings,
   type RunEvent,
   type SealedSecret,
 } from '#domain';
@@ -29,10 +35,7 @@ export class ProcessController {
   constructor(private readonly context: Context) {}
 
   @Answers(subjects.defineProcess)
-  async define({
-    data: { id, secrets, ...settings },
-    meta: call,
-  }: Request<ProcessSettings & { id: string; secrets?: SealedSecret[] }>): Answer {
+  async define({ data: { id, secrets, ...settings }, meta: call }: Request<DefineProcess>): Answer {
     const meta = metaOf(call);
     await this.checkBlackouts(settings.policies);
     const number = await this.context.ledger.number('process');
@@ -41,10 +44,7 @@ export class ProcessController {
   }
 
   @Answers(subjects.reviseProcess)
-  async revise({
-    data,
-    meta,
-  }: Request<OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] }>): Answer {
+  async revise({ data, meta }: Request<ReviseProcess>): Answer {
     const { id, secrets, ...order } = data;
     await this.checkBlackouts(order.change.policies);
     return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order }, { secrets });

@@ -1,3 +1,4 @@
+export { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
 export { Answers } from './answers.js';
 export { Bus, type BusStats, createInProcessBus, createNatsBus, type InProcessOptions } from './bus.js';
 export { correlation } from './correlation.js';
@@ -25,6 +26,7 @@ export {
   type CalendarCard,
   type Committed,
   type CreateBatch,
+  type DefineProcess,
   type EventFilter,
   type EventMessage,
   type Flushed,
@@ -39,10 +41,12 @@ export {
   type ProcessFilter,
   type ProcessListed,
   type RequestRun,
+  type ReviseProcess,
   type RunFilter,
   type Seen,
   type Session,
   type SignedIn,
+  type SignIn,
   type Taken,
   type Tick,
   type UserCard,

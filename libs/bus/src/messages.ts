@@ -3,7 +3,9 @@ import {
   type Action,
   type CalendarSettings,
   type Policies,
+  type ProcessChange,
   type ProcessRow,
+  type ProcessSettings,
   type Role,
   type RunRow,
   type RunStatus,
@@ -55,6 +57,21 @@ export interface RequestRun {
   /** A batch that it joins. */
   batch?: OnOne;
   /** Those that the action refers to and that are not stored yet. */
+  secrets?: SealedSecret[];
+}
+
+/** `disabled`: from the start on. */
+export interface DefineProcess extends ProcessSettings {
+  id: string;
+  disabled?: boolean;
+  secrets?: SealedSecret[];
+}
+
+/** `enabled`: whether its triggers fire from then on; as before when left out. */
+export interface ReviseProcess extends OnOne {
+  revision: number;
+  change: ProcessChange;
+  enabled?: boolean;
   secrets?: SealedSecret[];
 }
 
@@ -110,6 +127,13 @@ export interface UserCard {
   active: boolean;
   /** How many of his runs may go at once; null: as many as anybody's. */
   maxConcurrentRuns: number | null;
+}
+
+/** `minutes`: how long the session is to last; as long as the settings say when left out. */
+export interface SignIn {
+  login: string;
+  password: string;
+  minutes?: number;
 }
 
 export interface SignedIn {

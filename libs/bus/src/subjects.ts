@@ -14,18 +14,22 @@ import {
   type SealedSecret,
   type ForceComplete,
 } from '#domain';
+import { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
 import {
   type EventMessage,
   type Committed,
   type OnOne,
   type RequestRun,
+  type ReviseProcess,
   type CreateBatch,
+  type DefineProcess,
   type BatchCard,
   type OnRuns,
   type NewUser,
   type UserChange,
   type UserCard,
   type SignedIn,
+  type SignIn,
   type Session,
   type Paged,
   type Page,
@@ -97,15 +101,11 @@ export const subjects = {
     { chunks: OutputChunk[]; more: boolean }
   >('qry.output.read', 'executor', fromGateway),
 
-  defineProcess: command<ProcessSettings & { id: string; secrets?: SealedSecret[] }, Committed<ProcessEvent>>(
-    'cmd.process.DefineProcess',
-    'scheduler',
-    fromGateway,
-  ),
-  reviseProcess: command<
-    OnOne & { revision: number; change: ProcessChange; secrets?: SealedSecret[] },
-    Committed<ProcessEvent>
-  >('cmd.process.ReviseProcess', 'scheduler', fromGateway),
+  /** Whether this program is on the PATH that commands get. */
+  hasProgram: query<{ name: string }, boolean>('qry.executor.program', 'executor', fromGateway),
+
+  defineProcess: command<DefineProcess, Committed<ProcessEvent>>('cmd.process.DefineProcess', 'scheduler', fromGateway),
+  reviseProcess: command<ReviseProcess, Committed<ProcessEvent>>('cmd.process.ReviseProcess', 'scheduler', fromGateway),
   enableProcess: command<OnOne, Committed<ProcessEvent>>('cmd.process.EnableProcess', 'scheduler', fromGateway),
   disableProcess: command<OnOne & { reason: string | null; until: string | null }, Committed<ProcessEvent>>(
     'cmd.process.DisableProcess',
@@ -146,7 +146,10 @@ export const subjects = {
   retireCalendar: command<OnOne, Committed<CalendarEvent>>('cmd.calendar.RetireCalendar', 'scheduler', fromGateway),
   listCalendars: query<Record<string, never>, CalendarCard[]>('qry.calendars.list', 'scheduler', fromGateway),
 
-  signIn: command<{ login: string; password: string }, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
+  /** Whether there is a scheduler: it answers with true. */
+  schedulerRuns: query<Record<string, never>, boolean>('qry.scheduler.runs', 'scheduler', fromGateway),
+
+  signIn: command<SignIn, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
   signOut: command<{ session: string }, { ended: boolean }>('cmd.user.SignOut', 'auth', fromGateway),
   replacePassword: command<{ current: string; next: string; session: string }, { position: string }>(
     'cmd.user.ReplacePassword',
@@ -180,6 +183,11 @@ export const subjects = {
   listProcesses: query<ProcessFilter, Seen<Page<ProcessListed>>>('qry.processes.list', 'history', fromGateway),
   getProcess: query<{ id?: string; number?: number; after?: string }, Seen<ProcessListed | null>>(
     'qry.processes.get',
+    'history',
+    fromGateway,
+  ),
+  listActivity: query<ActivityFilter, Seen<{ entries: ActivityEntry[]; total: number }>>(
+    'qry.activity.list',
     'history',
     fromGateway,
   ),

@@ -62,9 +62,24 @@ export {
 export { type BatchCreated, type BatchEvent } from './batch/batch.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
 export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
-export { type ProcessChange, type ProcessEvent, type ProcessSettings, type Trigger } from './process/process.events.js';
+export {
+  type ProcessChange,
+  type ProcessEvent,
+  type ProcessSettings,
+  type SurfaceDocument,
+  type Trigger,
+} from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
 export { describeTriggers, expressionOf, scheduleOf, trigger } from './process/trigger.js';
+export {
+  type Activity,
+  type ActivityEvent,
+  type ActivitySource,
+  type ActivityType,
+  activityOf,
+  activityTypes,
+  foldSource,
+} from './activity/activity.js';
 export { type Limit, type LimitCommand, limit } from './limit/limit.js';
 export { type LimitEvent } from './limit/limit.events.js';
 export { type User, type UserCommand, user } from './user/user.js';

@@ -18,10 +18,13 @@ export const command: ActionRunner<'command'> = async (attempt, action, host) =>
   host.launch(attempt, { argv, cwd: action.cwd, env, secret: opened.secret, timeoutMs });
 };
 
+/** Where commands find their programs. */
+export const searchPath = (): string => process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin';
+
 /** Nothing else of the executor's environment reaches a command: it holds the database's address, among others. */
 function own(): Record<string, string> {
-  const { PATH = '/usr/local/bin:/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8', TZ } = process.env;
-  return { PATH, HOME, LANG, ...(TZ ? { TZ } : {}) };
+  const { HOME = '/', LANG = 'C.UTF-8', TZ } = process.env;
+  return { PATH: searchPath(), HOME, LANG, ...(TZ ? { TZ } : {}) };
 }
 
 function told({ claimed: { run, attempt, work } }: Attempt): Record<string, string> {

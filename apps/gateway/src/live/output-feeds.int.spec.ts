@@ -9,8 +9,9 @@ import { newId } from '#domain';
 import { type Context } from '#service';
 import { eventually } from '#testing';
 import { World } from '../../../../libs/testing/src/context.js';
-import { OutputFeeds } from './output-feeds.js';
+import { OutputFeeds, type Joined } from './output-feeds.js';
 import { isAfter, type Piece, type Place } from './recent.js';
+import { lineOf } from './socket-line.js';
 
 let world: World;
 let context: Context;
@@ -48,13 +49,14 @@ async function serve() {
   const http = createServer();
   const server = new Server(http, { serveClient: false });
   server.on('connection', (socket) => {
-    let leave = () => undefined as void;
+    let stay: Joined | null = null;
     socket.on('watch', (after: Place, done: () => void) => {
       joined.set(socket.id, socket);
-      leave = feeds.join(run, after, socket);
+      stay = feeds.join(run, after, lineOf(socket));
       done();
     });
-    socket.on('disconnect', () => leave());
+    socket.on('finish', (told: () => void) => stay?.finish(told));
+    socket.on('disconnect', () => stay?.leave());
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   return { http, io: server };
@@ -167,6 +169,17 @@ test('the last piece comes though its bell was lost, and what a bell cannot carr
     context.bus.ring(bells.output, [place], run);
     for (const each of crowd) await each.hasAllUpTo(last + 1);
   });
+});
+
+test('whoever waits for the end is told all of it first, bells or none', async () => {
+  const someone = await read();
+  for (const rung of [true, false]) {
+    const last = stored.length + 60;
+    const pieces = print(2_000, ...upTo(last, stored.length));
+    if (rung) ring(pieces);
+    await someone.socket.emitWithAck('finish');
+    await someone.hasAllUpTo(last);
+  }
 });
 
 test('a store that is away for a moment only delays', async () => {

@@ -1,14 +1,21 @@
 import { Injectable } from '@nestjs/common';
-import { type Socket } from 'socket.io';
 import { bells, subjects, type OutputChunk } from '#bus';
 import { newId } from '#domain';
 import { Context } from '#service';
+import { type Line } from './line.js';
 import { type Piece, type Place } from './recent.js';
 import { RunFeed, type Page } from './run-feed.js';
 
 interface Watched {
   feed: RunFeed;
   stop: () => void;
+}
+
+/** Somebody's stay with a run's output. */
+export interface Joined {
+  leave(): void;
+  /** Nothing more is printed: does the work once he was told all that is stored. */
+  finish(done: () => void): void;
 }
 
 /** In base64 a string that V8 makes among the young ones: larger ones stay until the whole heap is collected. */
@@ -33,12 +40,15 @@ export class OutputFeeds {
 
   constructor(private readonly context: Context) {}
 
-  join(run: string, after: Place, socket: Socket): () => void {
+  join(run: string, after: Place, line: Line): Joined {
     const watched = this.runs.get(run) ?? this.open(run);
-    const watcher = watched.feed.join(socket, after);
-    return () => {
-      watched.feed.leave(watcher);
-      if (watched.feed.size === 0 && this.runs.get(run) === watched) this.close(run, watched);
+    const watcher = watched.feed.join(line, after);
+    return {
+      leave: () => {
+        watched.feed.leave(watcher);
+        if (watched.feed.size === 0 && this.runs.get(run) === watched) this.close(run, watched);
+      },
+      finish: (done) => watched.feed.finish(watcher, done),
     };
   }
 

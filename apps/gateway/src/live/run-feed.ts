@@ -1,6 +1,5 @@
-import { type Namespace, type Socket } from 'socket.io';
 import { type RungOutput } from '#bus';
-import { hasRoom, isFull, onDrain } from './backlog.js';
+import { type Group, type Line } from './line.js';
 import { isAfter, keyOf, Recent, type Piece, type Place } from './recent.js';
 
 export interface Page {
@@ -9,10 +8,12 @@ export interface Page {
 }
 
 export interface Watcher {
-  readonly socket: Socket;
+  readonly line: Line;
   /** Null while his line is full, and once he is gone. */
   stand: Stand | null;
   gone: boolean;
+  /** What is to be done once he was told all that is stored. */
+  done: (() => void) | null;
 }
 
 /** All who were told exactly this much and can take more. */
@@ -38,7 +39,7 @@ interface Ports {
 
 const ringBytes = 1_048_576;
 const pagesBytes = 524_288;
-/** Told in one go: socket.io encodes a piece once for all of them, and the event loop is theirs meanwhile. */
+/** Told in one go: a piece is encoded once for all of them, and the event loop is theirs meanwhile. */
 const sliceBytes = 512 * 1024;
 const mostInSlice = 64;
 /** The bell of a last piece may be lost, and no later one shows the gap: the store is asked this often. */
@@ -64,8 +65,8 @@ export class RunFeed {
 
   constructor(private readonly ports: Ports) {}
 
-  join(socket: Socket, after: Place): Watcher {
-    const watcher: Watcher = { socket, stand: null, gone: false };
+  join(line: Line, after: Place): Watcher {
+    const watcher: Watcher = { line, stand: null, gone: false, done: null };
     const stand = this.standAt(after.attempt === 0 ? { attempt: 1, seq: 0 } : after);
     this.enter(watcher, stand);
     stand.unsure ||= !isAfter(this.known, stand.place);
@@ -74,9 +75,18 @@ export class RunFeed {
     return watcher;
   }
 
+  /** The store is asked once more, where nothing is left to tell. */
+  finish(watcher: Watcher, done: () => void): void {
+    if (watcher.gone) return;
+    watcher.done = done;
+    if (watcher.stand) watcher.stand.unsure = true;
+    this.ports.wake();
+  }
+
   leave(watcher: Watcher): void {
     if (watcher.gone) return;
     watcher.gone = true;
+    watcher.done = null;
     this.size--;
     this.full.delete(watcher);
     if (watcher.stand) this.quit(watcher, watcher.stand);
@@ -143,29 +153,32 @@ export class RunFeed {
 
   private tell(stand: Stand, piece: Piece): void {
     const [first] = stand.watchers;
-    const server = first!.socket.nsp;
+    const { group } = first!.line;
     const slice = Math.min(mostInSlice, Math.max(8, Math.floor(sliceBytes / piece.text.length)));
     const told: Watcher[] = [];
     for (const watcher of stand.watchers) {
-      if (watcher.socket.nsp !== server) continue;
+      if (watcher.line.group !== group) continue;
       this.quit(watcher, stand);
-      if (isFull(watcher.socket)) this.wait(watcher, stand.place);
+      if (watcher.line.isFull()) this.wait(watcher, stand.place);
       else if (told.push(watcher) === slice) break;
     }
     if (told.length === 0) return;
-    server.to(told.map(({ socket }) => socket.id)).emit('output', piece);
+    group.tell(
+      told.map(({ line }) => line.id),
+      piece,
+    );
     const next = this.standAt(placeOf(piece));
     for (const watcher of told) this.enter(watcher, next);
   }
 
   private show(piece: RungOutput): void {
-    const told = new Map<Namespace, string[]>();
-    for (const { socket } of this.stands.get(keyOf(this.known))?.watchers ?? []) {
-      const ids = told.get(socket.nsp);
-      if (ids) ids.push(socket.id);
-      else told.set(socket.nsp, [socket.id]);
+    const told = new Map<Group, string[]>();
+    for (const { line } of this.stands.get(keyOf(this.known))?.watchers ?? []) {
+      const ids = told.get(line.group);
+      if (ids) ids.push(line.id);
+      else told.set(line.group, [line.id]);
     }
-    for (const [server, ids] of told) server.volatile.to(ids).emit('output', piece);
+    for (const [group, ids] of told) group.show(ids, piece);
   }
 
   private wait(watcher: Watcher, place: Place): void {
@@ -174,14 +187,14 @@ export class RunFeed {
   }
 
   private onceDrained(watcher: Watcher): void {
-    onDrain(watcher.socket, () => this.tryAgain(watcher) || this.onceDrained(watcher));
+    watcher.line.onDrain(() => this.tryAgain(watcher) || this.onceDrained(watcher));
   }
 
   /** False when his line is still too full. */
   private tryAgain(watcher: Watcher): boolean {
     const place = this.full.get(watcher);
     if (!place) return true;
-    if (!hasRoom(watcher.socket)) return false;
+    if (!watcher.line.hasRoom()) return false;
     this.full.delete(watcher);
     this.enter(watcher, this.standAt(place));
     this.ports.wake();
@@ -190,6 +203,7 @@ export class RunFeed {
 
   private async read(stand: Stand): Promise<void> {
     const { bells } = this;
+    const ending = [...stand.watchers].filter(({ done }) => done !== null);
     stand.reading = true;
     try {
       const { pieces, more } = await this.ports.read(stand.place);
@@ -201,7 +215,11 @@ export class RunFeed {
       const upTo = more ? { ...at, seq: at.seq + 1 } : at;
       if (isAfter(upTo, this.known)) this.known = upTo;
       stand.unsure = false;
-      if (pieces.length === 0) stand.nothingAt = bells;
+      if (pieces.length === 0) {
+        stand.nothingAt = bells;
+        this.end(ending);
+      }
+      stand.unsure ||= [...stand.watchers].some(({ done }) => done !== null);
     } catch (error) {
       stand.failed = true;
       this.ports.trouble(error);
@@ -209,6 +227,15 @@ export class RunFeed {
       stand.reading = false;
       if (stand.watchers.size === 0) this.stands.delete(stand.key);
       this.ports.wake();
+    }
+  }
+
+  /** Those who waited for it before the store said that there is nothing more. */
+  private end(watchers: Watcher[]): void {
+    for (const watcher of watchers) {
+      const { done } = watcher;
+      watcher.done = null;
+      done?.();
     }
   }
 
@@ -225,6 +252,7 @@ export class RunFeed {
   private enter(watcher: Watcher, stand: Stand): void {
     watcher.stand = stand;
     stand.watchers.add(watcher);
+    if (watcher.done) stand.unsure = true;
   }
 
   private quit(watcher: Watcher, stand: Stand): void {

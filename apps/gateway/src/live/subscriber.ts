@@ -3,6 +3,7 @@ import { type EventMessage, type Session } from '#bus';
 import { may } from '#domain';
 import { type EventFeed } from './event-feed.js';
 import { type OutputFeeds } from './output-feeds.js';
+import { lineOf } from './socket-line.js';
 
 interface Subscribing {
   room: string;
@@ -57,7 +58,10 @@ export class Subscriber {
     const tell = (event: EventMessage) => this.socket.emit('event', event);
     const { position, leave } = await this.events.join(wants, after, tell);
     const leaves = [leave];
-    if (wants.kind === 'run') leaves.push(this.outputs.join(wants.id, output ?? { attempt: 0, seq: 0 }, this.socket));
+    if (wants.kind === 'run') {
+      const joined = this.outputs.join(wants.id, output ?? { attempt: 0, seq: 0 }, lineOf(this.socket));
+      leaves.push(() => joined.leave());
+    }
     if (this.socket.connected) this.rooms.set(room, leaves);
     else leaves.forEach((each) => each());
     return { ok: true, position };

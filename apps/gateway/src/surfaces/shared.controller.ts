@@ -18,6 +18,14 @@ const user = z.object({
   role: z.enum(roles),
   created_at: z.iso.datetime(),
 });
+const health = z.object({
+  status: z.enum(['healthy', 'degraded']),
+  services: z.object({
+    database: z.enum(['connected', 'disconnected']),
+    scheduler: z.enum(['running', 'stopped']),
+    claude_code: z.enum(['available', 'unavailable']),
+  }),
+});
 const loggedIn = z.object({ message: z.string(), access_token: z.string(), token_type: z.literal('bearer'), user });
 
 /** What several documents claim: one session behind cookie and token. */
@@ -81,7 +89,35 @@ export class SharedController {
     for (const name of cookieNames) void reply.clearCookie(name, { path: '/' });
     return { message: 'Logged out' };
   }
+
+  @Route('GET', '/health', {
+    policy: 'public',
+    summary: 'How the services are: 503 when something is away',
+    answer: health,
+    also: { 503: health },
+  })
+  async health(@Res({ passthrough: true }) reply: FastifyReply): Promise<z.infer<typeof health>> {
+    const { bus, pool } = this.context;
+    const meta = { actor: 'system', correlationId: 'health' };
+    const [database, scheduler, claude] = await Promise.all([
+      isYes(pool.query('select 1').then(() => true)),
+      isYes(bus.send(subjects.schedulerRuns, {}, meta)),
+      isYes(bus.send(subjects.hasProgram, { name: 'claude' }, meta)),
+    ]);
+    const good = database && scheduler;
+    void reply.status(good ? 200 : 503);
+    return {
+      status: good ? 'healthy' : 'degraded',
+      services: {
+        database: database ? 'connected' : 'disconnected',
+        scheduler: scheduler ? 'running' : 'stopped',
+        claude_code: claude ? 'available' : 'unavailable',
+      },
+    };
+  }
 }
+
+const isYes = (asked: Promise<boolean>): Promise<boolean> => asked.catch(() => false);
 
 const cardShape = ({ number, username, email, role, createdAt }: SignedIn['user']) => ({
   id: number,

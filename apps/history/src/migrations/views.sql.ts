@@ -65,7 +65,41 @@ create unique index process_view_born on process_view (born desc);
 /** What nobody searches in need not be checked again by each insert: the projection made it with JSON.stringify. */
 const rowAsTextSql = 'alter table run_view alter column row type text using row::text';
 
+/** The activity log; an entry's position is its event's. Times of a source are text: they are given back as they came. */
+const activitySql = String.raw`
+create table activity_view (
+  position bigint primary key,
+  owner text not null,
+  type text not null,
+  process uuid not null,
+  run uuid,
+  at timestamptz not null,
+  message text not null,
+  metadata text not null
+);
+create index activity_view_owner on activity_view (owner, position desc);
+create index activity_view_owner_type on activity_view (owner, type, position desc);
+create index activity_view_type on activity_view (type, position desc);
+create index activity_view_run on activity_view (run) where run is not null;
+
+create table activity_source (
+  id uuid primary key,
+  owner text not null,
+  process uuid not null,
+  name text not null,
+  started_at text
+);
+
+create table activity_count (
+  owner text not null,
+  type text not null,
+  entries bigint not null,
+  primary key (owner, type)
+);
+`;
+
 export const historyMigrations: [name: string, sql: string][] = [
   ['history-0001-views', viewsSql],
   ['history-0002-row-as-text', rowAsTextSql],
+  ['history-0003-activity', activitySql],
 ];

@@ -16,6 +16,12 @@ export interface AtTrigger {
 }
 export type Trigger = CronTrigger | EveryTrigger | AtTrigger;
 
+/** A definition as the surface that made it was told it, where a process has no place for its words. */
+export interface SurfaceDocument {
+  surface: string;
+  words: Record<string, unknown>;
+}
+
 /** Everything that a revision fixes. */
 export interface ProcessSettings {
   name: string;
@@ -23,6 +29,7 @@ export interface ProcessSettings {
   action: Action;
   triggers: Trigger[];
   policies: Policies;
+  document?: SurfaceDocument;
 }
 
 /** What a revision says anew. */

@@ -13,7 +13,7 @@ const defined: ProcessEvent = {
   data: { ...settings, number: 3, owner: 'ann', by: 'ann', at: createdAt },
 };
 const row: ProcessRow = {
-  ...{ id, number: 3, owner: 'ann', revision: 1, ...settings },
+  ...{ id, number: 3, owner: 'ann', revision: 1, ...settings, document: null },
   ...{ enabled: true, disabledReason: null, disabledUntil: null, retired: false, createdAt, updatedAt: createdAt },
 };
 const at = '2026-05-02T09:00:00.000Z';
@@ -37,11 +37,17 @@ test('a definition makes the row', () => {
   expect(rowOf(defined)).toEqual(row);
 });
 
+const document = { surface: 'tasks', words: { command: 'backup', args: '{}' } };
 const cases: [string, ProcessEvent[], Partial<ProcessRow>][] = [
   [
     'revised',
     [{ type: 'ProcessRevised', data: { ...settings, ...change, revision: 2, by: 'bob', at } }],
     { ...change, revision: 2 },
+  ],
+  [
+    'revised in the words of a surface',
+    [{ type: 'ProcessRevised', data: { ...settings, document, revision: 2, by: 'bob', at } }],
+    { document, revision: 2 },
   ],
   ['disabled', [disabled], { enabled: false, disabledReason: 'holiday', disabledUntil: until }],
   ['enabled again', [disabled, { type: 'ProcessEnabled', data: { by: 'bob', at } }], {}],

@@ -1,6 +1,6 @@
 import { type Policies } from '../policies.js';
 import { type Action } from '../action/action.js';
-import { type ProcessEvent, type Trigger } from './process.events.js';
+import { type ProcessEvent, type SurfaceDocument, type Trigger } from './process.events.js';
 
 /** A process as people ask for it. `process_view` holds one a process; when it runs next is computed on asking. */
 export interface ProcessRow {
@@ -16,6 +16,7 @@ export interface ProcessRow {
   action: Action;
   triggers: Trigger[];
   policies: Policies;
+  document: SurfaceDocument | null;
   owner: string;
   createdAt: string;
   updatedAt: string;
@@ -24,9 +25,9 @@ export interface ProcessRow {
 /** Folds one event into the row; pure, so a rebuild comes to the same row. */
 export function foldProcess(row: ProcessRow | null, id: string, event: ProcessEvent): ProcessRow | null {
   if (event.type === 'ProcessDefined') {
-    const { number, owner, at, name, description, action, triggers, policies } = event.data;
+    const { number, owner, at, name, description, action, triggers, policies, document = null } = event.data;
     return {
-      ...{ id, number, name, description, action, triggers, policies, owner, createdAt: at, updatedAt: at },
+      ...{ id, number, name, description, action, triggers, policies, document, owner, createdAt: at, updatedAt: at },
       ...{ enabled: true, disabledReason: null, disabledUntil: null, retired: false, revision: 1 },
     };
   }
@@ -34,8 +35,8 @@ export function foldProcess(row: ProcessRow | null, id: string, event: ProcessEv
   const updatedAt = event.data.at;
   switch (event.type) {
     case 'ProcessRevised': {
-      const { revision, name, description, action, triggers, policies } = event.data;
-      return { ...row, revision, name, description, action, triggers, policies, updatedAt };
+      const { revision, name, description, action, triggers, policies, document = null } = event.data;
+      return { ...row, revision, name, description, action, triggers, policies, document, updatedAt };
     }
     case 'ProcessEnabled':
       return { ...row, enabled: true, disabledReason: null, disabledUntil: null, updatedAt };

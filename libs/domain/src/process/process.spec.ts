@@ -53,6 +53,15 @@ describe('define', () => {
       .then([{ type: 'ProcessDefined', data: { ...settings, number: 3, owner: 'ann', ...stamp } }]);
   });
 
+  test('disabled from the start on, in one go', () => {
+    given(process, [])
+      .when({ ...define, data: { ...define.data, disabled: true } } as ProcessCommand)
+      .then([
+        { type: 'ProcessDefined', data: { ...settings, number: 3, owner: 'ann', ...stamp } },
+        { type: 'ProcessDisabled', data: { reason: null, until: null, ...stamp } },
+      ]);
+  });
+
   test('a repeat adds nothing', () => {
     given(process, [defined]).when(define).then([]);
     given(process, [defined, retired]).when(define).then([]);
@@ -139,6 +148,47 @@ describe('revise', () => {
     given(process, [defined, revised])
       .when(revise(revision, { name: 'x' }))
       .thenRefused('conflict', 'REVISION_STALE');
+  });
+
+  describe('in the words of a surface', () => {
+    const words = (command: string) => ({ surface: 'tasks', words: { command, args: '{}' } });
+    const told: ProcessEvent[] = [
+      defined,
+      { type: 'ProcessRevised', data: { ...settings, document: words('backup'), revision: 2, ...before } },
+    ];
+    const other = { kind: 'command' as const, shell: 'other' };
+
+    test('which stay while the action does', () => {
+      const data = { ...settings, name: 'daily', document: words('backup'), revision: 3, ...stamp };
+      given(process, told)
+        .when(revise(2, { name: 'daily' }))
+        .then([{ type: 'ProcessRevised', data }]);
+    });
+
+    test('which go with the action', () => {
+      given(process, told)
+        .when(revise(2, { action: other }))
+        .then([{ type: 'ProcessRevised', data: { ...settings, action: other, revision: 3, ...stamp } }]);
+    });
+
+    test('which come with a new one', () => {
+      const data = { ...settings, action: other, document: words('other'), revision: 3, ...stamp };
+      given(process, told)
+        .when(revise(2, { action: other, document: words('other') }))
+        .then([{ type: 'ProcessRevised', data }]);
+    });
+  });
+
+  test.each([true, false])('and, in the same go, enabled: %s', (on) => {
+    const order = { type: 'ReviseProcess', meta: meta(), data: { any: false, revision: 1, change: {}, enabled: on } };
+    const event: ProcessEvent = { type: 'ProcessRevised', data: { ...settings, revision: 2, ...stamp } };
+    const off: ProcessEvent = { type: 'ProcessDisabled', data: { reason: null, until: null, ...stamp } };
+    given(process, [defined])
+      .when(order as ProcessCommand)
+      .then(on ? [event] : [event, off]);
+    given(process, [defined, disabled()])
+      .when(order as ProcessCommand)
+      .then(on ? [event, { type: 'ProcessEnabled', data: stamp }] : [event]);
   });
 
   test('leaves it disabled, with the same end of the pause', () => {

@@ -13,8 +13,14 @@ export interface Process {
 }
 
 export type ProcessCommand =
-  | { type: 'DefineProcess'; meta: Meta; data: ProcessSettings & { number: number; owner: string } }
-  | { type: 'ReviseProcess'; meta: Meta; data: Allowed & { revision: number; change: ProcessChange } }
+  /** `disabled`: from the start on. */
+  | { type: 'DefineProcess'; meta: Meta; data: ProcessSettings & { number: number; owner: string; disabled?: boolean } }
+  /** `enabled`: whether its triggers fire from then on; as before when left out. */
+  | {
+      type: 'ReviseProcess';
+      meta: Meta;
+      data: Allowed & { revision: number; change: ProcessChange; enabled?: boolean };
+    }
   /** `onlyUntil`: the end of a pause; a pause that has been moved since goes on. */
   | { type: 'EnableProcess'; meta: Meta; data: Allowed & { onlyUntil?: string } }
   | { type: 'DisableProcess'; meta: Meta; data: Allowed & { reason: string | null; until: string | null } }
@@ -34,26 +40,19 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
     if (command.type === 'DefineProcess') {
       if (state.status !== 'absent') return [];
       refusePast(command.data.triggers, [], at);
-      return [{ type: 'ProcessDefined', data: { ...command.data, by, at } }];
+      const { disabled = false, ...settings } = command.data;
+      const defined: ProcessEvent = { type: 'ProcessDefined', data: { ...settings, by, at } };
+      return disabled ? [defined, disabledBy(command.meta)] : [defined];
     }
     const mine = command.data.any || state.owner === by;
     if (!state.settings || state.status === 'retired' || !mine) throw noSuchProcess();
     switch (command.type) {
       case 'ReviseProcess': {
-        const { revision, change } = command.data;
-        if (revision !== state.revision) {
-          const details = { revision: state.revision };
-          throw new Refusal(
-            'conflict',
-            'REVISION_STALE',
-            `The current revision is ${state.revision}: read it again`,
-            details,
-          );
-        }
-        if (change.triggers) refusePast(change.triggers, state.settings.triggers, at);
-        const action = change.action ? keepSecrets(change.action, state.settings.action) : state.settings.action;
-        const revised = { ...state.settings, ...change, action };
-        return [{ type: 'ProcessRevised', data: { ...revised, revision: revision + 1, by, at } }];
+        const { enabled } = command.data;
+        const events = [revise(state.settings, state.revision, command)];
+        if (enabled === true && state.status === 'disabled') events.push({ type: 'ProcessEnabled', data: { by, at } });
+        if (enabled === false && state.status === 'enabled') events.push(disabledBy(command.meta));
+        return events;
       }
       case 'EnableProcess':
         if (command.data.onlyUntil !== undefined && command.data.onlyUntil !== state.until) return [];
@@ -91,6 +90,29 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
 
 export const noSuchProcess = () => new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
 
+type Revise = Extract<ProcessCommand, { type: 'ReviseProcess' }>;
+
+/** A surface's words for the action that was go with it, unless new ones come along. */
+function revise(
+  { document, ...before }: ProcessSettings,
+  current: number,
+  { data: { revision, change }, meta: { actor: by, now: at } }: Revise,
+): ProcessEvent {
+  if (revision !== current) {
+    const message = `The current revision is ${current}: read it again`;
+    throw new Refusal('conflict', 'REVISION_STALE', message, { revision: current });
+  }
+  if (change.triggers) refusePast(change.triggers, before.triggers, at);
+  const action = change.action ? keepSecrets(change.action, before.action) : before.action;
+  const kept = document && !change.action ? { document } : {};
+  return { type: 'ProcessRevised', data: { ...before, ...kept, ...change, action, revision: revision + 1, by, at } };
+}
+
+const disabledBy = ({ actor: by, now: at }: Meta): ProcessEvent => ({
+  type: 'ProcessDisabled',
+  data: { reason: null, until: null, by, at },
+});
+
 /** What was answered as `{"secret": true}` and comes back so stands for what is stored under that name. */
 function keepSecrets(change: ActionChange, before: Action): Action {
   if (change.kind !== 'command' || !change.env) return change as Action;
@@ -119,6 +141,6 @@ function refusePast(triggers: Trigger[], before: Trigger[], now: string): void {
   throw new Refusal('malformed', 'TRIGGER_PAST', `triggers.${past}.at: ${message}`, { issues });
 }
 
-function settingsOf({ name, description, action, triggers, policies }: ProcessSettings): ProcessSettings {
-  return { name, description, action, triggers, policies };
+function settingsOf({ name, description, action, triggers, policies, document }: ProcessSettings): ProcessSettings {
+  return { name, description, action, triggers, policies, ...(document ? { document } : {}) };
 }
