@@ -5,13 +5,10 @@ import {
   type ForcedStatus,
   type PauseEvent,
   type PauseInterval,
-  type ProcessChange,
   type ProcessEvent,
-  type ProcessSettings,
   type RunEvent,
   type RunRow,
   type RunStatus,
-  type SealedSecret,
   type ForceComplete,
 } from '#domain';
 import { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
