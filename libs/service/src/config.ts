@@ -2,6 +2,7 @@ import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { duration, parseDuration } from '#domain';
+import { opening } from './outbound.js';
 
 const ports = z
   .string()
@@ -52,6 +53,7 @@ const settings = z.object({
   RUNLEDGER_BARE: yes('false'),
   RUNLEDGER_ALLOWED_ORIGINS: list(','),
   RUNLEDGER_ALLOWED_ROOTS: list(':'),
+  RUNLEDGER_OUTBOUND_ALLOW: list(',').pipe(z.array(opening)),
   RUNLEDGER_JOBS_PREFIX: z
     .string()
     .regex(/^(\/[\w.-]+)+$/)
