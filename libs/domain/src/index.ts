@@ -73,3 +73,15 @@ export { type Right, type Role, may, rights, rightsOf, roles } from './user/role
 export { CronError, describeCron, parseCron } from './cron.js';
 export { session, type SessionCommand, type SessionEvent } from './session/session.js';
 export { type ScheduleEvent } from './schedule/schedule.events.js';
+export { type Webhook, type WebhookCommand, noSuchWebhook, webhook } from './webhook/webhook.js';
+export { type WebhookEvent, type WebhookSettings } from './webhook/webhook.events.js';
+export {
+  type Notified,
+  type RecordNotification,
+  type Urgency,
+  asksFor,
+  notification,
+  notificationId,
+  urgencyOf,
+} from './notification/notification.js';
+export { type NotificationEvent } from './notification/notification.events.js';

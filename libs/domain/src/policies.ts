@@ -35,6 +35,9 @@ export const policies = z.strictObject({
   priority: z.int().min(0).max(10).optional(),
   /** Which executors may take it: those that serve this name. Default `default`. */
   queue: queueName.optional(),
+  notify: z
+    .strictObject({ on: z.array(z.enum(['start', 'completion', 'error', 'always', 'never'])).max(5) })
+    .optional(),
 });
 export type Policies = z.infer<typeof policies>;
 
