@@ -63,4 +63,17 @@ export const faults: Record<string, Record<string, unknown>[]> = {
     ...[{ runs: undefined }, { runs: [] }, { runs: [{}] }, { runs: [{ action: noop }, { action: noop, typo: 1 }] }],
     ...[{ typo: 1 }, { name: [] }, { runs: [{ action: noop, policies: { queue: 'no name' } }] }],
   ],
+  'native: create a webhook': [
+    ...[{ url: undefined }, { url: 7 }, { url: '' }, { url: 'receiver' }, { url: 'ftp://receiver.invalid/' }],
+    ...[{ url: 'file:///etc/passwd' }, { url: 'gopher://receiver.invalid/' }, { url: 'https://a:b@receiver.invalid/' }],
+    ...[{ url: `https://receiver.invalid/${'x'.repeat(2_000)}` }, { url: 'http://127.1/' }, { url: 'http://[::1]/' }],
+    ...[{ url: 'http://169.254.169.254/latest' }, { url: 'http://0x7f.1/' }, { url: 'http://2130706433/' }],
+    ...[{ url: 'http://[::ffff:10.0.0.1]/' }, { url: 'http://[64:ff9b::a00:1]/' }, { types: 'RunFailed' }],
+    ...[{ types: [7] }, { types: ['run failed'] }, { processes: ['x'] }, { processes: {} }, { typo: 1 }],
+    ...[{ secret: 'mine' }, { owner: 'me' }],
+  ],
+  'native: replay a webhook': [
+    ...[{ from: undefined }, { from: 1 }, { from: '' }, { from: '-1' }, { from: 'x' }, { from: '9'.repeat(19) }],
+    ...[{ typo: 1 }],
+  ],
 };

@@ -18,6 +18,7 @@ import { NativeBatchController } from './surfaces/native/batches.controller.js';
 import { NativeLedgerController } from './surfaces/native/ledger.controller.js';
 import { NativeProcessController } from './surfaces/native/processes.controller.js';
 import { NativeRunController } from './surfaces/native/runs.controller.js';
+import { NativeWebhookController } from './surfaces/native/webhooks.controller.js';
 import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
 import { ViewerController } from './surfaces/viewer/viewer.controller.js';
@@ -32,6 +33,7 @@ import { TokenCheck } from './token-check.js';
     NativeRunController,
     NativeBatchController,
     NativeLedgerController,
+    NativeWebhookController,
     JobsAccessController,
     JobsController,
     JobsBatchController,

@@ -47,3 +47,4 @@ export {
   type UserCard,
   type UserChange,
 } from './subjects.js';
+export { type DeliveryCard, type WebhookCard } from './webhooks.js';

@@ -14,8 +14,11 @@ import {
   type SealedSecret,
   type DomainEvent,
   type ForceComplete,
+  type WebhookEvent,
+  type WebhookSettings,
 } from '#domain';
 import { bell, command, query, type ServiceName } from './subject.js';
+import { type DeliveryCard, type WebhookCard } from './webhooks.js';
 
 /** An event as it travels: as stored, digest left out where it was not read back. */
 export interface EventMessage<E extends DomainEvent = DomainEvent> {
@@ -269,6 +272,20 @@ export const subjects = {
     'scheduler',
     fromGateway,
   ),
+
+  createWebhook: command<WebhookSettings & { id: string; secret: SealedSecret }, Committed<WebhookEvent>>(
+    'cmd.webhook.CreateWebhook',
+    'scheduler',
+    fromGateway,
+  ),
+  deleteWebhook: command<OnOne, Committed<WebhookEvent>>('cmd.webhook.DeleteWebhook', 'scheduler', fromGateway),
+  replayWebhook: command<OnOne & { from: string }, WebhookCard & { position: string }>(
+    'cmd.webhook.ReplayWebhook',
+    'scheduler',
+    fromGateway,
+  ),
+  listWebhooks: query<Paged & { owner?: string }, Page<WebhookCard>>('qry.webhooks.list', 'scheduler', fromGateway),
+  listDeliveries: query<Paged & OnOne, Page<DeliveryCard>>('qry.webhooks.deliveries', 'scheduler', fromGateway),
 
   signIn: command<{ login: string; password: string }, SignedIn>('cmd.user.SignIn', 'auth', fromGateway),
   signOut: command<{ session: string }, { ended: boolean }>('cmd.user.SignOut', 'auth', fromGateway),
