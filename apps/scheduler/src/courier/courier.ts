@@ -3,6 +3,9 @@ import { bells, type Flushed } from '#bus';
 import { Context, Outbound } from '#service';
 import { Leadership } from './leadership.js';
 import { Line, type Receiver } from './line.js';
+import { Mail } from './mail.js';
+import { NoticeReceiver } from './notice.receiver.js';
+import { Ntfy } from './ntfy.js';
 import { WebhookReceiver, type WebhookRow } from './webhook.receiver.js';
 
 const lock = 7_265_005;
@@ -11,7 +14,7 @@ const look = 1_000;
 const lookForFirst = 5_000;
 
 /**
- * Tells webhooks what happens: a line each, so that none waits for another. Of all
+ * Tells webhooks and the channels of notifications what happens: a line each, so that none waits for another. Of all
  * schedulers one does it, as long as it lives. Where nobody is to be told it asks the database every five seconds, and no more.
  */
 @Injectable()
@@ -19,6 +22,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly lines = new Map<string, Line>();
   private readonly leadership: Leadership;
   private readonly outbound: Outbound;
+  private channels: NoticeReceiver[] = [];
   private newest = 0n;
   private stopping = false;
   private rung = false;
@@ -33,6 +37,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   onApplicationBootstrap(): void {
+    this.channels = this.channelsOf();
     this.unlisten = this.context.bus.listen(bells.flushed, (flushed) => this.hear(flushed));
     this.loop = this.run();
   }
@@ -44,6 +49,16 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
     await this.loop;
     await this.dismiss();
     await this.leadership.release();
+  }
+
+  private channelsOf(): NoticeReceiver[] {
+    const { config } = this.context;
+    const { RUNLEDGER_NTFY_URL: ntfy, RUNLEDGER_SMTP_URL: smtp } = config;
+    const letter = { from: config.RUNLEDGER_MAIL_FROM ?? '', to: config.RUNLEDGER_MAIL_TO ?? '' };
+    return [
+      ...(ntfy ? [new Ntfy(this.outbound, ntfy, config.RUNLEDGER_NTFY_TOKEN)] : []),
+      ...(smtp ? [new Mail(this.outbound, smtp, letter)] : []),
+    ].map((channel) => new NoticeReceiver(this.context, channel));
   }
 
   private hear({ last, types }: Flushed): void {
@@ -63,6 +78,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   private async run(): Promise<void> {
+    await this.addChannels();
     while (!this.stopping) {
       let wait = look;
       this.rung = false;
@@ -115,9 +131,27 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
     const text = `select w.id, owner, url, types, processes, secret, round from webhook w join subscription using (id)
       where disabled is null`;
     const { rows } = await this.context.pool.query<WebhookRow>({ name: 'webhooks-active', text });
-    return new Map(
-      rows.map((row) => [`${row.id} ${row.round}`, () => new WebhookReceiver(this.context, this.outbound, row)]),
-    );
+    return new Map<string, () => Receiver>([
+      ...this.channels.map((channel) => [channel.id, () => channel] as const),
+      ...rows.map(
+        (row) => [`${row.id} ${row.round}`, () => new WebhookReceiver(this.context, this.outbound, row)] as const,
+      ),
+    ]);
+  }
+
+  /** A channel that is new is told of what comes from now on. */
+  private async addChannels(): Promise<void> {
+    const { pool, log } = this.context;
+    const text = `insert into subscription (id, position)
+      select id, coalesce((select last from block order by first desc limit 1), 0) from unnest($1::uuid[]) id on conflict do nothing`;
+    while (this.channels.length > 0 && !this.stopping) {
+      try {
+        return void (await pool.query(text, [this.channels.map(({ id }) => id)]));
+      } catch (err) {
+        log.warn({ err }, 'notifications wait for the database');
+        await this.sleep(look);
+      }
+    }
   }
 
   private async dismiss(): Promise<void> {
