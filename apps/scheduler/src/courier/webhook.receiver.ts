@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { derivedId, fold, may, newId, user, webhook, type User, type UserEvent } from '#domain';
 import { handle, type Head, type StoredEvent } from '#ledger';
-import { type Context, post, problemOf, systemMeta, type Outbound } from '#service';
+import { type Context, type Outbound, post, type Posted, problemOf, systemMeta } from '#service';
 import { type Birth, birthsOf, streamOf } from './births.js';
 import { type Receiver, type Told } from './line.js';
 import { Displaced } from './place.js';
@@ -68,17 +68,9 @@ export class WebhookReceiver implements Receiver {
     }
     // The page was picked for somebody who could see more, or less.
     if (role !== this.pickedFor?.role) throw new Displaced();
-    const secret = (this.secret ??= await this.openSecret());
-    const body = JSON.stringify(event);
-    const timestamp = String(Math.floor(Date.now() / 1_000));
-    const headers = {
-      'content-type': 'application/json',
-      'x-runledger-delivery': delivery,
-      'x-runledger-timestamp': timestamp,
-      'x-runledger-signature': signatureOf(secret, timestamp, body),
-    };
     try {
-      const answer = await post(this.outbound, new URL(this.row.url), { headers, body, signal });
+      const headers = { 'x-runledger-delivery': delivery };
+      const answer = await this.send(JSON.stringify(event), headers, signal);
       const ok = answer.status >= 200 && answer.status < 300;
       return { ok, answer: `${answer.status} ${answer.body}`.trim() };
     } catch (error) {
@@ -92,6 +84,18 @@ export class WebhookReceiver implements Receiver {
 
   async settle(event: StoredEvent, { ok, answer }: Told): Promise<void> {
     if (!ok) await this.disable(event, `not delivered for 24 hours: ${answer}`);
+  }
+
+  private async send(body: string, more: Record<string, string>, signal: AbortSignal): Promise<Posted> {
+    const secret = (this.secret ??= await this.openSecret());
+    const timestamp = String(Math.floor(Date.now() / 1_000));
+    const headers = {
+      ...more,
+      'content-type': 'application/json',
+      'x-runledger-timestamp': timestamp,
+      'x-runledger-signature': signatureOf(secret, timestamp, body),
+    };
+    return post(this.outbound, new URL(this.row.url), { headers, body, signal });
   }
 
   private async disable(event: StoredEvent, reason: string): Promise<never> {

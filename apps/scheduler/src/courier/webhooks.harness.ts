@@ -30,7 +30,6 @@ export async function subscribe(
   return { id, secret, webhooks, as };
 }
 
-/** An address that answers, as the tests have it. */
 interface Said {
   headers: NodeJS.Dict<string | string[]>;
   body: string;

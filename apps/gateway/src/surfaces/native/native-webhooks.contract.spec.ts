@@ -14,7 +14,17 @@ import {
   type Stack,
 } from '#testing';
 import { addUser } from '../../live/second-user.harness.js';
-import { eventsOf, noop, runToEnd, type LedgerEvent, type List, type Problem } from './native.harness.js';
+import {
+  define,
+  eventsOf,
+  noop,
+  runToEnd,
+  sh,
+  type LedgerEvent,
+  type List,
+  type Problem,
+  type Run,
+} from './native.harness.js';
 import { type z } from 'zod';
 import { type createdWebhook, type nativeDelivery, type nativeWebhook } from './webhooks.shapes.js';
 
@@ -29,11 +39,16 @@ let ann: Client;
 let bob: Client;
 let watching: Client;
 let receiver: HttpReceiver;
+let ntfy: HttpReceiver;
 const secrets: string[] = [];
 const dir = testDir('webhooks');
 
 beforeAll(async () => {
-  stack = await startStack(topology, { RUNLEDGER_OUTBOUND_ALLOW: '127.0.0.1', RUNLEDGER_LOG_LEVEL: 'trace' });
+  ntfy = await HttpReceiver.start();
+  stack = await startStack(topology, {
+    ...{ RUNLEDGER_OUTBOUND_ALLOW: '127.0.0.1', RUNLEDGER_LOG_LEVEL: 'trace' },
+    ...{ RUNLEDGER_NTFY_URL: `${ntfy.url}ops`, RUNLEDGER_NTFY_TOKEN: 'tk_canary' },
+  });
   admin = await adminOf(stack);
   for (const [name, role] of Object.entries({ ann: 'operator', bob: 'operator', watching: 'viewer' }))
     await addUser(stack.databaseUrl, name, role);
@@ -41,7 +56,7 @@ beforeAll(async () => {
   receiver = await HttpReceiver.start();
 }, 90_000);
 afterAll(async () => {
-  await receiver.close();
+  await Promise.all([receiver.close(), ntfy.close()]);
   await stack.stop();
   removeTestDir(dir);
 }, 60_000);
@@ -157,10 +172,27 @@ test('an address inside is refused, in whatever form', async () => {
   }
 });
 
+test('whoever asks for it is told of a run that failed, over ntfy', async () => {
+  const policies = { notify: { on: ['completion', 'error'] }, priority: 2 };
+  const process = await define(ann, { name: 'nightly', action: sh('exit 3'), policies });
+  expect(process.policies).toEqual(policies);
+  const { body: run } = await ann.post<Run>(`/api/v1/processes/${process.id}/run`);
+  await eventually('the message', () => Promise.resolve(ntfy.received.length === 1));
+  const [told] = ntfy.received;
+  expect([told!.path, told!.body]).toEqual(['/ops', 'nightly has failed: exit code 3']);
+  const shown = { 'x-title': 'Task Failed', 'x-priority': 'high', 'x-tags': 'rotating_light' };
+  expect(told!.headers).toMatchObject({ ...shown, authorization: 'Bearer tk_canary' });
+  const sent = await eventually('its event', async () => {
+    const { body } = await admin.get<List<LedgerEvent>>('/api/v1/events?type=NotificationSent');
+    return body.items[0];
+  });
+  expect(sent.data).toMatchObject({ run: run.id, process: process.id, owner: run.owner, channel: 'ntfy', attempts: 1 });
+});
+
 test('no secret is in an event, an answer or a log', async () => {
   const { text } = await admin.get('/api/v1/events?type=WebhookCreated&limit=1000');
   expect(text).toContain('"secret":{"sealed":"');
   const shown = [text, (await admin.get('/api/v1/webhooks')).text, stack.logs()].join('\n');
   expect(secrets.length).toBeGreaterThan(4);
-  for (const secret of secrets) expect(shown).not.toContain(secret);
+  for (const secret of [...secrets, 'tk_canary']) expect(shown).not.toContain(secret);
 });
