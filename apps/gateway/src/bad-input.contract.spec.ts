@@ -166,6 +166,9 @@ describe('what there is not', () => {
           string,
           string,
         ][]),
+        ['DELETE', `/api/v1/webhooks/${id}`],
+        ['GET', `/api/v1/webhooks/${id}/deliveries`],
+        ['POST', `/api/v1/webhooks/${id}/replay`, { from: '1' }],
         ...(['cancel', 'retry'].map((verb) => ['POST', `/api/v1/runs/${id}/${verb}`]) as [string, string][]),
       ];
       for (const [method, path, body] of native) {
@@ -270,7 +273,7 @@ describe('bad queries and requests', () => {
       'after=-1',
       'limit=1&limit=2',
     ];
-    for (const path of ['/api/v1/processes', '/api/v1/runs', '/api/v1/events']) {
+    for (const path of ['/api/v1/processes', '/api/v1/runs', '/api/v1/events', '/api/v1/webhooks']) {
       for (const query of [...native, 'q=%00', 'server=%00', 'stream=%00', 'actor=%00']) {
         expectRefusal('native', 422, await admin.get(`${path}?${query}`), `${path} ${query}`);
       }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type SurfaceName } from './refused.harness.js';
 
 export const noop = { kind: 'noop' };
@@ -92,6 +93,19 @@ export const faults: Record<string, Record<string, unknown>[]> = {
     ...[{ runs: undefined }, { runs: [] }, { runs: [{}] }, { runs: [{ action: noop }, { action: noop, typo: 1 }] }],
     ...[{ typo: 1 }, { name: [] }, { runs: [{ action: noop, policies: { queue: 'no name' } }] }],
   ],
+  'native: create a webhook': [
+    ...[{ url: undefined }, { url: 7 }, { url: '' }, { url: 'receiver' }, { url: 'ftp://receiver.invalid/' }],
+    ...[{ url: 'file:///etc/passwd' }, { url: 'gopher://receiver.invalid/' }, { url: 'https://a:b@receiver.invalid/' }],
+    ...[{ url: `https://receiver.invalid/${'x'.repeat(2_000)}` }, { url: 'http://127.1/' }, { url: 'http://[::1]/' }],
+    ...[{ url: 'http://169.254.169.254/latest' }, { url: 'http://0x7f.1/' }, { url: 'http://2130706433/' }],
+    ...[{ url: 'http://[::ffff:10.0.0.1]/' }, { url: 'http://[64:ff9b::a00:1]/' }, { types: 'RunFailed' }],
+    ...[{ types: [7] }, { types: ['run failed'] }, { processes: ['x'] }, { processes: {} }, { typo: 1 }],
+    ...[{ secret: 'mine' }, { owner: 'me' }],
+  ],
+  'native: replay a webhook': [
+    ...[{ from: undefined }, { from: 1 }, { from: '' }, { from: '-1' }, { from: 'x' }, { from: '9'.repeat(19) }],
+    ...[{ typo: 1 }],
+  ],
 };
 
 export interface Target {
@@ -171,6 +185,20 @@ export function targetsFor({ password, process, task }: Things) {
       method: 'POST',
       path: () => '/api/v1/batches',
       good: () => ({ name: 'b', runs: [{ action: noop }] }),
+      malformed: 422,
+    },
+    'native: create a webhook': {
+      surface: 'native',
+      method: 'POST',
+      path: () => '/api/v1/webhooks',
+      good: () => ({ url: 'https://receiver.invalid/', types: [], processes: [] }),
+      malformed: 422,
+    },
+    'native: replay a webhook': {
+      surface: 'native',
+      method: 'POST',
+      path: () => `/api/v1/webhooks/${randomUUID()}/replay`,
+      good: () => ({ from: '1' }),
       malformed: 422,
     },
   };

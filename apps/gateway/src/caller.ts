@@ -11,6 +11,7 @@ import {
   type GivenAction,
   type GivenChange,
   type Right,
+  type Sealed,
   type SealedSecret,
 } from '#domain';
 import { type Secrets } from '#secrets';
@@ -61,6 +62,15 @@ export class Caller {
   /** The same for a revision, which may keep secrets. */
   sealChange(action: GivenChange): { action: ActionChange; secrets: SealedSecret[] } {
     return this.secrets.seal(action);
+  }
+
+  /** A secret that stands by itself, under the name of what it is for. */
+  sealOne(name: string, value: string): SealedSecret {
+    return this.secrets.sealOne(name, value);
+  }
+
+  async openOne(name: string, sealed: Sealed): Promise<string> {
+    return (await this.secrets.open({ [name]: sealed })).env[name]!;
   }
 
   async send<Q, A>(request: FastifyRequest, subject: Subject<Q, A>, data: NoInfer<Q>): Promise<A> {

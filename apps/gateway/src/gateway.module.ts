@@ -19,6 +19,7 @@ import { NativeLedgerController } from './surfaces/native/ledger.controller.js';
 import { NativeProcessController } from './surfaces/native/processes.controller.js';
 import { NativeRunController } from './surfaces/native/runs.controller.js';
 import { NativeScheduleController } from './surfaces/native/schedule.controller.js';
+import { NativeWebhookController } from './surfaces/native/webhooks.controller.js';
 import { PagesController } from './surfaces/pages.controller.js';
 import { SharedController } from './surfaces/shared.controller.js';
 import { TasksAccessController } from './surfaces/tasks/access.controller.js';
@@ -40,6 +41,7 @@ import { TokenCheck } from './token-check.js';
     NativeBatchController,
     NativeLedgerController,
     NativeScheduleController,
+    NativeWebhookController,
     JobsAccessController,
     JobsController,
     JobsBatchController,

@@ -21,6 +21,7 @@ const table: Record<Right, Role[]> = {
   'events:read': ['admin', 'operator', 'viewer'],
   'ledger:verify': ['admin', 'operator', 'viewer'],
   'metrics:read': ['admin', 'operator', 'viewer'],
+  'webhooks:manage': ['admin', 'operator'],
   'users:manage': ['admin'],
   'any:read': ['admin', 'operator', 'viewer'],
   'any:write': ['admin'],

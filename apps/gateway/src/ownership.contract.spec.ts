@@ -14,6 +14,7 @@ const bodies: Record<string, object> = {
   'POST /api/v1/jobs/:id/force-complete': { status: 'success' },
   'POST /api/v1/job-batches/:id/force-complete': { status: 'success' },
   'POST /api/v1/admin/limits/users/:id': { max_jobs: 3 },
+  'POST /api/v1/webhooks/:id/replay': { from: '1' },
   'PATCH /api/v1/processes/:id': { revision: 1, name: 'taken' },
 };
 const bodyOf = (route: RouteEntry) => (route.method === 'GET' ? undefined : (bodies[title(route)] ?? {}));
@@ -25,7 +26,7 @@ let stack: Stack;
 let owner: Client;
 let admin: Client;
 let asking: Record<(typeof strangers)[number], Client>;
-let objects: { job: Thing; batch: Thing; process: Thing; user: Thing };
+let objects: { job: Thing; batch: Thing; process: Thing; user: Thing; webhook: Thing };
 
 interface Thing {
   id: string;
@@ -51,6 +52,7 @@ async function make(user: string): Promise<typeof objects> {
     ...{ name: 'owned', action: { kind: 'command', command } },
   });
   const batch = (await owner.post<{ id: string }>('/api/v1/job-batches', { name: 'owned', jobs: [{ command }] })).body;
+  const hook = (await owner.post<{ id: string }>('/api/v1/webhooks', { url: 'https://receiver.invalid/' })).body;
   const run = await eventually('the job to be over', async () => {
     const { body: row } = await owner.get<{ status: string; number: number }>(`/api/v1/runs/${job}`);
     return row.status === 'succeeded' && row;
@@ -60,12 +62,14 @@ async function make(user: string): Promise<typeof objects> {
     batch: { id: batch.id, number: missing.number },
     process: { id: body.id, number: String(body.number) },
     user: { id: user, number: missing.number },
+    webhook: { id: hook.id, number: missing.number },
   };
 }
 
 function thingOf({ path }: RouteEntry): Thing {
   if (/batch/.test(path)) return objects.batch;
   if (/user/.test(path)) return objects.user;
+  if (/webhook/.test(path)) return objects.webhook;
   return /process|task/.test(path) ? objects.process : objects.job;
 }
 
@@ -84,7 +88,7 @@ describe.each(strangers)('to a stranger who is %s', (role) => {
   test.each(named.map((route): [string, RouteEntry] => [title(route), route]))('%s', async (_, route) => {
     const before = await headOf(admin);
     const [real, none] = [await ask(asking[role], route, thingOf(route)), await ask(asking[role], route, missing)];
-    const ownOnly = /^\/api\/(v1\/(jobs|job-batches)|tasks)\b/.test(route.path);
+    const ownOnly = /^\/api\/(v1\/(jobs|job-batches|webhooks)|tasks)\b/.test(route.path);
     const reads = route.method === 'GET' && route.policy !== 'users:manage' && role !== 'user' && !ownOnly;
     if (reads) expect([real.status, none.status]).toEqual([200, 404]);
     else {

@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { CalendarController } from './calendar.controller.js';
 import { Clock } from './clock.js';
+import { Courier } from './courier/courier.js';
+import { WebhookController } from './courier/webhook.controller.js';
 import { Examples } from './examples.js';
 import { PauseController } from './pause.controller.js';
 import { ProcessController } from './process.controller.js';
@@ -8,7 +10,14 @@ import { ScheduleController } from './schedule.controller.js';
 import { StateController } from './state.controller.js';
 
 @Module({
-  controllers: [ProcessController, ScheduleController, PauseController, CalendarController, StateController],
-  providers: [Examples, Clock],
+  controllers: [
+    ProcessController,
+    ScheduleController,
+    PauseController,
+    CalendarController,
+    WebhookController,
+    StateController,
+  ],
+  providers: [Examples, Clock, Courier],
 })
 export class SchedulerModule {}

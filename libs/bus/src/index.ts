@@ -53,3 +53,4 @@ export {
   type UserChange,
 } from './messages.js';
 export { bells, subjects } from './subjects.js';
+export { type DeliveryCard, type WebhookCard } from './webhooks.js';

@@ -10,6 +10,9 @@ import {
   type RunRow,
   type RunStatus,
   type ForceComplete,
+  type SealedSecret,
+  type WebhookEvent,
+  type WebhookSettings,
 } from '#domain';
 import { type ActivityEntry, type ActivityFilter } from './activity-messages.js';
 import {
@@ -43,6 +46,7 @@ import {
   type RungOutput,
 } from './messages.js';
 import { bell, command, query, type ServiceName } from './subject.js';
+import { type DeliveryCard, type WebhookCard } from './webhooks.js';
 
 const fromGateway: ServiceName[] = ['gateway'];
 
@@ -142,6 +146,20 @@ export const subjects = {
   ),
   retireCalendar: command<OnOne, Committed<CalendarEvent>>('cmd.calendar.RetireCalendar', 'scheduler', fromGateway),
   listCalendars: query<Record<string, never>, CalendarCard[]>('qry.calendars.list', 'scheduler', fromGateway),
+
+  createWebhook: command<WebhookSettings & { id: string; secret: SealedSecret }, Committed<WebhookEvent>>(
+    'cmd.webhook.CreateWebhook',
+    'scheduler',
+    fromGateway,
+  ),
+  deleteWebhook: command<OnOne, Committed<WebhookEvent>>('cmd.webhook.DeleteWebhook', 'scheduler', fromGateway),
+  replayWebhook: command<OnOne & { from: string }, WebhookCard & { position: string }>(
+    'cmd.webhook.ReplayWebhook',
+    'scheduler',
+    fromGateway,
+  ),
+  listWebhooks: query<Paged & { owner?: string }, Page<WebhookCard>>('qry.webhooks.list', 'scheduler', fromGateway),
+  listDeliveries: query<Paged & OnOne, Page<DeliveryCard>>('qry.webhooks.deliveries', 'scheduler', fromGateway),
 
   /** Whether there is a scheduler: it answers with true. */
   schedulerRuns: query<Record<string, never>, boolean>('qry.scheduler.runs', 'scheduler', fromGateway),

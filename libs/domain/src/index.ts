@@ -102,3 +102,15 @@ export { type Pause, type PauseCommand, type PauseInterval, pause, pauseAt } fro
 export { type PauseEvent } from './pause/pause.events.js';
 export { type Schedule } from './schedule/schedule.js';
 export { type BlockReason, type ScheduleEvent } from './schedule/schedule.events.js';
+export { type Webhook, type WebhookCommand, noSuchWebhook, webhook } from './webhook/webhook.js';
+export { type WebhookEvent, type WebhookSettings } from './webhook/webhook.events.js';
+export {
+  type Notified,
+  type RecordNotification,
+  type Urgency,
+  asksFor,
+  notification,
+  notificationId,
+  urgencyOf,
+} from './notification/notification.js';
+export { type NotificationEvent } from './notification/notification.events.js';

@@ -16,7 +16,7 @@ test('what is left out stays out, and has its default where it is asked for', ()
 test('what is set is what is answered, as written', () => {
   const all = policies.parse({
     ...{ timeout: '90s', retry: { attempts: 10, delay: '0', backoff: 1.5 }, overlap: 'queue', catchUp: 'all' },
-    ...{ catchUpWindow: '2h', jitter: '300s', priority: 0 },
+    ...{ catchUpWindow: '2h', jitter: '300s', priority: 0, notify: { on: ['start', 'error'] } },
   });
   expect(all).toMatchObject({ timeout: '90s', catchUpWindow: '2h', jitter: '300s', priority: 0 });
   expect(timeoutOf(all)).toBe(90_000);
@@ -57,6 +57,9 @@ test.each<[unknown, PropertyKey[]]>([
   [{ priority: -1 }, ['priority']],
   [{ priority: 11 }, ['priority']],
   [{ priority: 5.5 }, ['priority']],
+  [{ notify: { on: ['sometimes'] } }, ['notify', 'on', 0]],
+  [{ notify: { on: 'error' } }, ['notify', 'on']],
+  [{ notify: {} }, ['notify', 'on']],
   [{ retries: 2 }, []],
 ])('refused: %j', (value, path) => {
   expect(policies.safeParse(value).error?.issues[0]?.path).toEqual(path);

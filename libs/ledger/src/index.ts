@@ -2,6 +2,7 @@ export { type Alongside, type Append, type Verdict, keptMeta } from './append.js
 export { copyIn } from './bulk.js';
 export { type Flushed } from './flush.js';
 export { Ledger, type LedgerOptions, isStoreAway, withStore } from './ledger.js';
+export { type Head, readHeads } from './heads.js';
 export { type Numbered } from './numbers.js';
 export { type EventMeta, type FoldedEvent, type Lifts, type StoredEvent } from './stored.js';
 export { type HandleOptions, type Handled, firstAnswer, handle, repeated } from './handle.js';

@@ -70,7 +70,7 @@ export class Secrets {
       const value = typeof given === 'string' ? given : given.secret;
       if (value === true) return [name, { secret: true as const }] as const;
       if (value === '' || (given === value && !isSecretName(name))) return [name, value] as const;
-      const sealed = this.sealed(name, value);
+      const sealed = this.sealOne(name, value);
       secrets.push(sealed);
       return [name, { sealed: sealed.id }] as const;
     });
@@ -93,7 +93,8 @@ export class Secrets {
     return createHmac('sha256', this.own).update(text).digest('base64url');
   }
 
-  private sealed(name: string, value: string): SealedSecret {
+  /** Opens again as this one and under this name only. */
+  sealOne(name: string, value: string): SealedSecret {
     const id = newId();
     const { id: keyId, key } = this.keys.current;
     const envelope = seal(key, id, name, value);

@@ -2,6 +2,7 @@ import { availableParallelism, hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { duration, parseDuration } from '#domain';
+import { opening } from './outbound.js';
 
 const ports = z
   .string()
@@ -34,6 +35,14 @@ const retention = {
     .default(null),
 };
 
+const notices = {
+  RUNLEDGER_NTFY_URL: z.url({ protocol: /^https?$/ }).optional(),
+  RUNLEDGER_NTFY_TOKEN: z.string().optional(),
+  RUNLEDGER_SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  RUNLEDGER_MAIL_FROM: z.string().optional(),
+  RUNLEDGER_MAIL_TO: z.string().optional(),
+};
+
 /** Every setting there is; `docs/configuration.md` lists them for people. An empty one is an unset one. */
 const settings = z.object({
   PORT: ports.default([8000]),
@@ -52,6 +61,8 @@ const settings = z.object({
   RUNLEDGER_BARE: yes('false'),
   RUNLEDGER_ALLOWED_ORIGINS: list(','),
   RUNLEDGER_ALLOWED_ROOTS: list(':'),
+  RUNLEDGER_OUTBOUND_ALLOW: list(',').pipe(z.array(opening)),
+  ...notices,
   RUNLEDGER_JOBS_PREFIX: z
     .string()
     .regex(/^(\/[\w.-]+)+$/)
@@ -98,6 +109,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const production = given.NODE_ENV === 'production';
   if (production && ['off', 'false'].includes(given.RUNLEDGER_RATE_LIMITS ?? '')) {
     faults.push('RUNLEDGER_RATE_LIMITS: cannot be off while NODE_ENV is production');
+  }
+  if (given.RUNLEDGER_SMTP_URL && !(given.RUNLEDGER_MAIL_FROM && given.RUNLEDGER_MAIL_TO)) {
+    faults.push('RUNLEDGER_SMTP_URL: mail needs RUNLEDGER_MAIL_FROM and RUNLEDGER_MAIL_TO');
   }
   if (faults.length > 0 || !parsed.data) throw new ConfigError(`Settings that cannot be used: ${faults.join('; ')}`);
   const config = parsed.data;

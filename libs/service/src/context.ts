@@ -17,7 +17,7 @@ export class Context {
   pool: Pool;
   /** Connections that questions do not get: for the ledger's flushes and the executor's lease. */
   reserved: Pool;
-  /** Of the services that close or open them: the gateway and the executor. */
+  /** Of the services that close or open them: the gateway, the executor and the scheduler. */
   secrets: Secrets;
   metrics: Metrics;
 }

@@ -6,5 +6,7 @@ export { createLogger, type Log, nestLogger } from './logger.js';
 export { Metrics } from './metrics.js';
 export { ServiceModule } from './module.js';
 export { committed, metaOf, systemMeta } from './orders.js';
+export { Outbound, OutboundRefused } from './outbound.js';
+export { post, type Posted, problemOf, within } from './post.js';
 export { openContext, openOps, outliveRejections, runUntilStopped, type ServiceParts, stopContext } from './start.js';
 export { runService } from './run-service.js';

@@ -54,6 +54,15 @@ describe('the settings', () => {
     expect(faultsOf({ DATABASE_URL, NODE_ENV: 'production' })).toBe('');
   });
 
+  test('mail without a sender or a recipient, and an opening that is none, are faults', () => {
+    const smtp = { DATABASE_URL, RUNLEDGER_SMTP_URL: 'smtp://mail.example.com' };
+    expect(faultsOf(smtp)).toContain('RUNLEDGER_MAIL_TO');
+    const complete = { ...smtp, RUNLEDGER_MAIL_FROM: 'a@example.com', RUNLEDGER_MAIL_TO: 'b@example.com' };
+    expect(faultsOf({ ...complete, RUNLEDGER_OUTBOUND_ALLOW: 'mail.lan:25, 10.0.0.0/8' })).toBe('');
+    expect(faultsOf({ DATABASE_URL, RUNLEDGER_OUTBOUND_ALLOW: 'mail.lan,10.0.0.0/99' })).toContain('OUTBOUND_ALLOW');
+    expect(faultsOf({ DATABASE_URL, RUNLEDGER_NTFY_URL: 'file:///etc' })).toContain('RUNLEDGER_NTFY_URL');
+  });
+
   test('no database is a fault', () => {
     expect(faultsOf({})).toContain('DATABASE_URL');
   });

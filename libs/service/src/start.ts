@@ -25,7 +25,7 @@ export interface ServiceParts {
 }
 
 /** Nobody else needs the master key. */
-const keepsSecrets: ServiceParts['name'][] = ['solo', 'gateway', 'executor'];
+const keepsSecrets: ServiceParts['name'][] = ['solo', 'gateway', 'executor', 'scheduler'];
 
 /** Config, logger, database, bus and ledger of one process: what each `main.ts` calls first. */
 export async function openContext(config: Config, { name, entities, steps }: ServiceParts): Promise<Context> {
