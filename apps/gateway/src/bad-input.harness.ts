@@ -187,20 +187,7 @@ export function targetsFor({ password, process, task }: Things) {
       good: () => ({ name: 'b', runs: [{ action: noop }] }),
       malformed: 422,
     },
-    'native: create a webhook': {
-      surface: 'native',
-      method: 'POST',
-      path: () => '/api/v1/webhooks',
-      good: () => ({ url: 'https://receiver.invalid/', types: [], processes: [] }),
-      malformed: 422,
-    },
-    'native: replay a webhook': {
-      surface: 'native',
-      method: 'POST',
-      path: () => `/api/v1/webhooks/${randomUUID()}/replay`,
-      good: () => ({ from: '1' }),
-      malformed: 422,
-    },
+    ...webhookTargets,
   };
 
   /** A change of nothing is no mistake: what is malformed here is what is named. */
@@ -214,6 +201,23 @@ export function targetsFor({ password, process, task }: Things) {
 
   return { targets, taskChange };
 }
+
+const webhookTargets: Record<string, Target> = {
+  'native: create a webhook': {
+    surface: 'native',
+    method: 'POST',
+    path: () => '/api/v1/webhooks',
+    good: () => ({ url: 'https://receiver.invalid/', types: [], processes: [] }),
+    malformed: 422,
+  },
+  'native: replay a webhook': {
+    surface: 'native',
+    method: 'POST',
+    path: () => `/api/v1/webhooks/${randomUUID()}/replay`,
+    good: () => ({ from: '1' }),
+    malformed: 422,
+  },
+};
 
 function tasksTargets({ password, task }: Pick<Things, 'password' | 'task'>): Record<string, Target> {
   return {
