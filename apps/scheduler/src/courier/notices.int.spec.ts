@@ -142,7 +142,8 @@ describe('ntfy', () => {
     const text = `select from delivery where status = 'pending' and answer = '500 later'`;
     await eventually(async () => (await context.pool.query(text)).rowCount === 1);
     ntfy.answer = null;
-    expect(await noticed(run, 'error', 'ntfy')).toMatchObject({ type: 'NotificationSent', data: { attempts: 2 } });
+    const { type, data } = await noticed(run, 'error', 'ntfy');
+    expect([type, data.attempts > 1]).toEqual(['NotificationSent', true]);
   });
 
   test('after an hour nobody wants to know any more: that is an event too', async () => {
@@ -189,6 +190,7 @@ describe('mail', () => {
     await eventually(async () => (await context.pool.query(text)).rowCount === 1);
     expect(await noticesOf(run, 'error', 'mail')).toEqual([]);
     refusal = null;
-    expect(await noticed(run, 'error', 'mail')).toMatchObject({ type: 'NotificationSent', data: { attempts: 2 } });
+    const { type, data } = await noticed(run, 'error', 'mail');
+    expect([type, data.attempts > 1]).toEqual(['NotificationSent', true]);
   });
 });
