@@ -1,4 +1,5 @@
-import { adminOf, Client, sharedStack, type Stack } from '#testing';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { adminOf, Client, eventually, sharedStack, type Stack } from '#testing';
 import { newcomer } from '../../live/second-user.harness.js';
 import { expectRefusal, headOf } from '../../refused.harness.js';
 import {
@@ -200,6 +201,17 @@ describe('what runs', () => {
     expect((await admin.get<Both>(`/api/tasks/${good.id}`)).body.lastRun).toBe(execution.startedAt);
     const bad = await runToEnd(admin, await makeTask(admin, { command: 'exit 3' }));
     expect(bad).toMatchObject({ status: 'failed', exitCode: 3, error: text(/3/) });
+  });
+
+  test('it runs by its schedule while it is enabled', async () => {
+    const task = await makeTask(admin, { schedule: '* * * * * *' });
+    expect(Date.parse(task.nextRun!) - Date.now()).toBeLessThan(2_000);
+    await eventually('two executions', async () => (await executionsOf(admin, task)).length >= 2);
+    const { body } = await admin.call<Both>('PUT', `/api/tasks/${task.id}`, { enabled: false });
+    expect([body.enabled, body.nextRun, body.lastRun]).toEqual([false, null, time]);
+    const before = (await executionsOf(admin, task)).length;
+    await sleep(2_500);
+    expect(await executionsOf(admin, task)).toHaveLength(before);
   });
 
   test('executions: newest first, and cut when asked', async () => {
