@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   activityOf,
+  activityOfNotice,
   foldProcess,
   foldRun,
   foldSource,
@@ -9,6 +10,7 @@ import {
   runStatuses,
   type ActivityEvent,
   type ActivitySource,
+  type NotificationEvent,
   type ProcessEvent,
   type ProcessRow,
   type RunEvent,
@@ -97,9 +99,18 @@ function anyProcessEvent(roll: (sides: number) => number, name: string, revision
   return events[roll(events.length)]!;
 }
 
+function anyNotice(roll: (sides: number) => number, run: string): NotificationEvent {
+  const process = roll(3) ? processOf('p1').id : null;
+  const what = { channel: 'ntfy', title: 'Task Complete', at: at(), attempts: 1, answer: '200' };
+  return {
+    type: roll(2) ? 'NotificationSent' : 'NotificationFailed',
+    data: { run, process, owner: owners[roll(3)]!, ...what },
+  };
+}
+
 async function makeHistory(events: number): Promise<void> {
   const roll = dice(7);
-  const append = (stream: string, event: RunEvent | ProcessEvent) =>
+  const append = (stream: string, event: RunEvent | ProcessEvent | NotificationEvent) =>
     context.ledger.append({ stream, expected: null, events: [event], meta: metaBy() });
   const streams: string[] = [];
   let pending: Promise<unknown>[] = [];
@@ -116,6 +127,9 @@ async function makeHistory(events: number): Promise<void> {
       const data = { ...settings, policies: {}, number: ++numbers, owner: 'ann', by: 'ann', at: at() };
       streams.push(`process-${id}`);
       pending.push(append(`process-${id}`, { type: 'ProcessDefined', data }));
+    } else if (roll(20) === 0) {
+      const run = streams.find((stream) => stream.startsWith('run-'))!.slice('run-'.length);
+      pending.push(append(`notification-${newId()}`, anyNotice(roll, run)));
     } else {
       const stream = streams[roll(streams.length)]!;
       const event = stream.startsWith('run-') ? anyRunEvent(roll) : anyProcessEvent(roll, stream.slice(0, 12), i);
@@ -145,7 +159,8 @@ async function folded() {
       const row = foldRun(runRows.get(id) ?? null, id, event as unknown as RunEvent);
       if (row) runRows.set(id, row);
       else runRows.delete(id);
-    } else processRows.set(id, foldProcess(processRows.get(id) ?? null, id, event as unknown as ProcessEvent));
+    } else if (event.stream.startsWith('process-'))
+      processRows.set(id, foldProcess(processRows.get(id) ?? null, id, event as unknown as ProcessEvent));
   }
   return { runRows, processRows };
 }
@@ -215,6 +230,22 @@ describe('four thousand random events, two instances that follow', () => {
     const entries = new Map<string, object>();
     for (const { position, stream, ...event } of await everything()) {
       const id = stream.slice(stream.indexOf('-') + 1);
+      if (stream.startsWith('notification-')) {
+        const notice = event as unknown as NotificationEvent;
+        const entry = activityOfNotice(notice);
+        const { owner, process, run } = notice.data;
+        if (entry)
+          entries.set(position, {
+            position,
+            owner,
+            process,
+            run,
+            type: entry.type,
+            message: entry.message,
+            metadata: JSON.stringify(entry.metadata),
+          });
+        continue;
+      }
       const told = event as unknown as ActivityEvent;
       const source = told.type === 'RunPurged' ? null : foldSource(sources.get(id) ?? null, id, told);
       sources.set(id, source);

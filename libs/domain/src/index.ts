@@ -77,6 +77,7 @@ export {
   type ActivitySource,
   type ActivityType,
   activityOf,
+  activityOfNotice,
   activityTypes,
   foldSource,
 } from './activity/activity.js';

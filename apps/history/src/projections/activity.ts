@@ -1,4 +1,12 @@
-import { activityOf, foldSource, type Activity, type ActivityEvent, type ActivitySource } from '#domain';
+import {
+  activityOf,
+  activityOfNotice,
+  foldSource,
+  type Activity,
+  type ActivityEvent,
+  type ActivitySource,
+  type NotificationEvent,
+} from '#domain';
 import { copyIn, type FoldedEvent, type Projection, type Target } from '#ledger';
 import { countActivity, type ActivityCount } from './activity-counts.js';
 
@@ -9,10 +17,15 @@ interface Source {
 }
 type Sources = Map<string, Source>;
 
+interface Purged {
+  id: string;
+  position: string;
+}
+
 interface Entry {
   position: string;
   run: string | null;
-  source: ActivitySource;
+  source: Pick<ActivitySource, 'owner' | 'process'>;
   activity: Activity;
 }
 
@@ -25,16 +38,17 @@ const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1);
 export const activityView: Projection = {
   name: 'activity_view',
   tables: ['activity_view', 'activity_source', 'activity_count'],
-  categories: ['process', 'run'],
-  async apply(target, events) {
+  categories: ['process', 'run', 'notification'],
+  async apply(target, all) {
+    const events = all.filter(({ stream }) => !stream.startsWith('notification-'));
     const sources = await existing(target, events);
-    const entries: Entry[] = [];
+    const entries = all.length > events.length ? all.flatMap(noticeEntry) : [];
     const touched = new Map<string, Source>();
-    const purged: string[] = [];
+    const purged: Purged[] = [];
     for (const event of events) {
       const id = idOf(event.stream);
       if (event.type === 'RunPurged') {
-        purged.push(id);
+        purged.push({ id, position: event.position });
         touched.delete(id);
         sources.delete(id);
         continue;
@@ -53,6 +67,14 @@ export const activityView: Projection = {
     if (purged.length > 0) await drop(target, purged);
   },
 };
+
+function noticeEntry({ stream, position, ...told }: FoldedEvent): Entry[] {
+  if (!stream.startsWith('notification-')) return [];
+  const event = told as unknown as NotificationEvent;
+  const activity = activityOfNotice(event);
+  const { owner, process, run } = event.data;
+  return activity && process ? [{ position, run, source: { owner, process }, activity }] : [];
+}
 
 function sourceAfter(sources: Sources, id: string, event: FoldedEvent): ActivitySource | null {
   const told = event as unknown as ActivityEvent;
@@ -143,12 +165,14 @@ async function insertEntries({ client, table }: Target, entries: Entry[]): Promi
   ]);
 }
 
-/** What a purged run left here goes with it. */
-async function drop(target: Target, runs: string[]): Promise<void> {
+/** What a purged run left here goes with it; word of it that is recorded later stays, however the events are cut into batches. */
+async function drop(target: Target, runs: Purged[]): Promise<void> {
   const { client, table } = target;
-  const text = `with gone as (delete from ${table('activity_view')} where run = any($1::uuid[]) returning owner, type)
+  const ids = runs.map(({ id }) => id);
+  const text = `with gone as (delete from ${table('activity_view')} v using unnest($1::uuid[], $2::bigint[]) as p(run, position)
+      where v.run = p.run and v.run = any($1::uuid[]) and v.position < p.position returning v.owner, v.type)
     select owner, type, -count(*)::int as entries from gone group by owner, type`;
-  const { rows } = await client.query<ActivityCount>(text, [runs]);
-  await client.query(`delete from ${table('activity_source')} where id = any($1::uuid[])`, [runs]);
+  const { rows } = await client.query<ActivityCount>(text, [ids, runs.map(({ position }) => position)]);
+  await client.query(`delete from ${table('activity_source')} where id = any($1::uuid[])`, [ids]);
   if (rows.length > 0) await countActivity(target, rows);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { type ProcessEvent } from '../process/process.events.js';
 import { type RunEvent } from '../run/run.events.js';
-import { activityOf, foldSource, type ActivityEvent, type ActivitySource } from './activity.js';
+import { activityOf, activityOfNotice, foldSource, type ActivityEvent, type ActivitySource } from './activity.js';
 
 const at = '2026-05-01T10:00:05.000Z';
 const by = { by: 'ann', at };
@@ -19,6 +19,27 @@ const end = { attempt: 2, at, exitCode: 0, signal: null, output: null };
 
 const sourceAfter = (id: string, ...events: ActivityEvent[]) =>
   events.reduce((known: ActivitySource | null, event) => foldSource(known, id, event), null);
+
+test('word of a run makes an entry where the run has a process', () => {
+  const what = {
+    run: 'r',
+    process: 'p',
+    owner: 'ann',
+    channel: 'mail',
+    title: 'Task Failed',
+    at,
+    attempts: 3,
+    answer: '250',
+  };
+  const metadata = { channel: 'mail', title: 'Task Failed', attempts: 3, answer: '250' };
+  const sent = { type: 'notification_sent', message: "Notification 'Task Failed' sent by mail", metadata, at };
+  expect(activityOfNotice({ type: 'NotificationSent', data: what })).toEqual(sent);
+  expect(activityOfNotice({ type: 'NotificationFailed', data: what })).toEqual({
+    ...sent,
+    ...{ type: 'notification_error', message: "Notification 'Task Failed' could not be sent by mail" },
+  });
+  expect(activityOfNotice({ type: 'NotificationSent', data: { ...what, process: null } })).toBeNull();
+});
 
 describe('the source', () => {
   test('of a process: its owner and newest name', () => {

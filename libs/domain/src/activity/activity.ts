@@ -1,4 +1,5 @@
-/** What an activity log says of processes and their runs. */
+/** What an activity log says of processes, their runs, and who was told of them. */
+import { type NotificationEvent } from '../notification/notification.events.js';
 import { type ProcessEvent } from '../process/process.events.js';
 import { type RunEvent } from '../run/run.events.js';
 
@@ -10,6 +11,8 @@ export const activityTypes = [
   'task_created',
   'task_updated',
   'task_deleted',
+  'notification_sent',
+  'notification_error',
 ] as const;
 export type ActivityType = (typeof activityTypes)[number];
 
@@ -64,6 +67,21 @@ export function activityOf({ name, startedAt }: ActivitySource, event: ActivityE
   if (!news) return null;
   const at = 'at' in event.data ? event.data.at : event.data.requestedAt;
   return { type: news[0], message: `Task '${name}' ${news[1]}`, metadata: news[2] ?? {}, at };
+}
+
+/** The entry that word of a run makes: null where the run has no process. */
+export function activityOfNotice({ type, data }: NotificationEvent): Activity | null {
+  const { process, channel, title, at, attempts, answer } = data;
+  if (process === null) return null;
+  const metadata = { channel, title, attempts, answer };
+  if (type === 'NotificationSent')
+    return { type: 'notification_sent', message: `Notification '${title}' sent by ${channel}`, metadata, at };
+  return {
+    type: 'notification_error',
+    message: `Notification '${title}' could not be sent by ${channel}`,
+    metadata,
+    at,
+  };
 }
 
 type News = [type: ActivityType, what: string, metadata?: Activity['metadata']];

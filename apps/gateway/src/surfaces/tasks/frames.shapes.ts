@@ -1,6 +1,6 @@
 /** The messages of `/ws`: what a client may send, and what it is told. */
 import { z } from 'zod';
-import { logTypes } from './logs.shapes.js';
+import { activityTypes } from '#domain';
 import { executionStatuses } from './tasks.shapes.js';
 
 const time = z.iso.datetime({ precision: 3 });
@@ -36,7 +36,7 @@ export const serverFrames = {
   activity_log: frame(
     'activity_log',
     z.object({
-      ...{ id: z.string(), type: z.enum(logTypes), message: z.string(), metadata: z.string(), createdAt: time },
+      ...{ id: z.string(), type: z.enum(activityTypes), message: z.string(), metadata: z.string(), createdAt: time },
       ...{ taskId: z.string().nullable(), executionId: z.string().nullable() },
     }),
   ),

@@ -2,11 +2,8 @@ import { z } from 'zod';
 import { type ActivityEntry } from '#bus';
 import { activityTypes } from '#domain';
 
-/** Those that are the platform's own, and those of notifications. */
-export const logTypes = [...activityTypes, 'notification_sent', 'notification_error'] as const;
-
 export const logsQuery = z.object({
-  type: z.enum(logTypes).optional(),
+  type: z.enum(activityTypes).optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
   offset: z.coerce.number().int().min(0).max(10_000_000).default(0),
 });
