@@ -127,7 +127,7 @@ async function makeHistory(events: number): Promise<void> {
       const data = { ...settings, policies: {}, number: ++numbers, owner: 'ann', by: 'ann', at: at() };
       streams.push(`process-${id}`);
       pending.push(append(`process-${id}`, { type: 'ProcessDefined', data }));
-    } else if (roll(20) === 0) {
+    } else if (roll(25) === 0) {
       const run = streams.find((stream) => stream.startsWith('run-'))!.slice('run-'.length);
       pending.push(append(`notification-${newId()}`, anyNotice(roll, run)));
     } else {
