@@ -25,6 +25,8 @@ export interface LauncherSettings {
 const flushMs = 40;
 const attachMs = 8;
 const tickMs = 50;
+/** Where no run lives there is only the time to count since anybody was here. */
+const idleTickMs = 1000;
 const drainMs = 2000;
 const reapEveryMs = 1000;
 /** How long frames may be handled before pipes and children get their turn. */
@@ -46,6 +48,8 @@ export class Launcher {
   private lonelySince = performance.now();
   private reapedAt = 0;
   private exitAt = Infinity;
+  private clock: NodeJS.Timeout;
+  private isIdle = true;
 
   constructor(private readonly settings: LauncherSettings) {
     this.strays = new Strays(settings.family, this.mains, this.alive);
@@ -66,7 +70,7 @@ export class Launcher {
       pipeEnded: (run) => run.exit && !this.killer.has(run) && this.settle(run),
     };
     process.on('SIGCHLD', () => this.reapAll());
-    setInterval(() => this.tick(), tickMs);
+    this.clock = setInterval(() => this.tick(), idleTickMs);
   }
 
   accept(socket: Socket): void {
@@ -100,6 +104,7 @@ export class Launcher {
   shutdown(graceMs: number): void {
     for (const run of this.alive) this.kill(run, 'shutdown', graceMs);
     this.exitAt = Math.min(this.exitAt, performance.now() + graceMs + 15_000);
+    this.setPace();
   }
 
   private handle(socket: Socket, frame: ToLauncher): void {
@@ -150,6 +155,7 @@ export class Launcher {
     run.listen('stderr', begun.stderr);
     this.alive.add(run);
     this.mains.set(begun.pid, run);
+    this.setPace();
     if (this.unattached.push(run) === 1) setTimeout(() => this.attach(), attachMs);
     this.link.pump(run);
   }
@@ -252,6 +258,14 @@ export class Launcher {
     this.runs.delete(id);
   }
 
+  private setPace(): void {
+    const idle = this.alive.size === 0 && this.mains.size === 0 && this.exitAt === Infinity;
+    if (idle === this.isIdle) return;
+    this.isIdle = idle;
+    clearInterval(this.clock);
+    this.clock = setInterval(() => this.tick(), idle ? idleTickMs : tickMs);
+  }
+
   private tick(): void {
     const now = performance.now();
     for (const run of this.alive) {
@@ -268,6 +282,7 @@ export class Launcher {
     const done = this.alive.size === 0 && (this.runs.size === 0 || now >= this.exitAt);
     const lonely = this.alive.size === 0 && !this.link.connected && now - this.lonelySince > this.settings.idleExitMs;
     if (lonely || (this.exitAt < Infinity && (done || now >= this.exitAt))) this.settings.onExit();
+    else this.setPace();
   }
 }
 
