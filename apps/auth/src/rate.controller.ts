@@ -34,7 +34,8 @@ export class RateController implements OnApplicationBootstrap, OnApplicationShut
     return { count, resetInSeconds: Math.max(1, Math.ceil(wait)) };
   }
 
-  private async sweep(): Promise<void> {
+  /** Forgets windows that are over. */
+  async sweep(): Promise<void> {
     const text = 'delete from rate_window where resets_at < clock_timestamp()';
     await this.context.pool.query(text).catch((err: unknown) => this.context.log.warn({ err }, 'rates were not swept'));
   }

@@ -30,7 +30,7 @@ export function answersOf(route: RouteEntry, surface: Surface, schemas: Schemas)
 }
 
 /** What the way to any handler may refuse, and what the handler itself says that it does. */
-function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry, { limited }: Surface): RefusalKind[] {
+function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry, surface: Surface): RefusalKind[] {
   const changes = method !== 'GET';
   return [
     // A NUL in the address is none of any route's business, and yet its answer.
@@ -41,7 +41,7 @@ function refusalsOf({ method, path, policy, refuses = [] }: RouteEntry, { limite
     ...(path.includes(':') ? (['not-found'] as const) : []),
     // Others may keep changing the same stream.
     ...(changes ? (['conflict'] as const) : []),
-    ...(limited ? (['limited'] as const) : []),
+    ...(surface.limited?.(path) ? (['limited'] as const) : []),
     ...refuses,
   ];
 }

@@ -118,8 +118,7 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
   });
   fastify.addHook('onRequest', (request, reply, done) => {
     const path = pathOf(request.url);
-    // Whoever watches over a service may ask how it is as often as he likes.
-    if (surfaceOf(path).limited && path !== '/health') limit(app, request, reply).then(() => done(), done);
+    if (surfaceOf(path).limited?.(path)) limit(app, request, reply).then(() => done(), done);
     else done();
   });
   const head = (): Promise<string> => app.get<Caller>(Caller).head();

@@ -16,8 +16,8 @@ export interface Surface {
   owns(path: string): boolean;
   /** Statuses that this document gives instead of the usual ones, by the refusal's kind. */
   statuses?: Partial<Record<string, number>>;
-  /** Counts what each user asks of it, and says so on every answer. */
-  limited?: boolean;
+  /** Of which paths it counts how often each user asks, and says so on every answer; of none where it does not say. */
+  limited?: (path: string) => boolean;
   contentType?: string;
   body(fault: Fault): object;
   /** The shape of such a body, by status. */

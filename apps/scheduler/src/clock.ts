@@ -1,3 +1,4 @@
+import { setTimeout as pass } from 'node:timers/promises';
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells } from '#bus';
 import {
@@ -13,7 +14,7 @@ import {
   Refusal,
 } from '#domain';
 import { Rescuer } from '#admission';
-import { handle } from '#ledger';
+import { handle, Nap } from '#ledger';
 import { Context, systemMeta } from '#service';
 import { fire, type DueTimer } from './fire.js';
 import { readPause, Standing } from './standing.js';
@@ -21,6 +22,9 @@ import { resumeOrdinal, timersAfter } from './timers.js';
 
 const poll = 1_000;
 const page = 500;
+/** So many are decided at once, then for some milliseconds others have their turn: what is due by the thousand must not hold up who looks at a list. */
+const slice = 20;
+const breath = 2;
 const rescueEvery = 2_000;
 /** Events that may bring an instant forward. */
 const wakers = /^(Process|Pause|Calendar|User(Re|Role))/;
@@ -39,7 +43,7 @@ const dueText = `select process_id, ordinal, version, trigger, watermark, defini
 export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
   private stopping = false;
   private loop: Promise<void> = Promise.resolve();
-  private wakeUp: (() => void) | null = null;
+  private readonly nap = new Nap();
   private rung = false;
   private unlisten = () => {};
   private timer: NodeJS.Timeout;
@@ -66,7 +70,7 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private wake(): void {
     this.rung = true;
-    this.wakeUp?.();
+    this.nap.wake();
   }
 
   private async run(): Promise<void> {
@@ -78,18 +82,8 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
         this.trouble(err);
       }
       if (this.rung) this.rung = false;
-      else if (wait > 0) await this.sleep(wait);
+      else if (wait > 0) await this.nap.take(wait);
     }
-  }
-
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   /** Does what is due by the database's clock; answers how long nothing more is. */
@@ -105,8 +99,12 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     if (rows.length === 0) return poll;
     const definitions = rows.map(({ definition }) => definition);
     const standing = await Standing.read(ledger, pause, definitions);
-    const done = await Promise.all(rows.map((row) => this.due(row, standing)));
-    return done.includes(false) ? poll : 0;
+    const done: Promise<boolean>[] = [];
+    for (let from = 0; from < rows.length; from += slice) {
+      if (from > 0) await pass(breath);
+      done.push(...rows.slice(from, from + slice).map((row) => this.due(row, standing)));
+    }
+    return (await Promise.all(done)).includes(false) ? poll : 0;
   }
 
   /** False when it has to be tried again. */

@@ -13,7 +13,6 @@ import {
   type ScheduleEvent,
 } from '#domain';
 import { type Tick } from '#bus';
-import { type StoredEvent } from '#ledger';
 import { type Context } from '#service';
 import { readPause } from './standing.js';
 import { changedText, disabledText, firedText, notedText, pausedText, purgedText, undecidedText } from './tick-text.js';
@@ -87,13 +86,10 @@ function dueOf(stretch: Stretch, begin: Date, end: Date, limit: number): Due[] {
 
 /** What was written down of instants that did not fire, where it touches these. */
 async function notedIn({ pool }: Context, id: string, first: string, last: string): Promise<ScheduleEvent[]> {
-  const text = `select type, data from event where stream = $1 and data->>'last' >= $2 and data->>'first' <= $3 order by version`;
+  const text = `select type, data::text from event where stream = $1 and data->>'last' >= $2 and data->>'first' <= $3 order by version`;
   const values = [`schedule-${id}`, first, last];
-  const { rows } = await pool.query<Pick<StoredEvent, 'type' | 'data'>>({ name: 'schedule-notes', text, values });
-  return rows.map(
-    ({ type, data }) =>
-      ({ type, data: typeof data === 'string' ? (JSON.parse(data) as object) : data }) as ScheduleEvent,
-  );
+  const { rows } = await pool.query<{ type: string; data: string }>({ name: 'schedule-notes', text, values });
+  return rows.map(({ type, data }) => ({ type, data: JSON.parse(data) as object }) as ScheduleEvent);
 }
 
 function ofRun(at: string, id: string, events: RunEvent[]): Tick {

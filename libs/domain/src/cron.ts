@@ -4,7 +4,7 @@ import { nextFire } from './cron/next-fire.js';
 import { wordsOf } from './cron/words.js';
 import { changeNote } from './cron/change-note.js';
 import { type Zone, zoneOf } from './cron/zone.js';
-import { instantsBetween, type Schedule } from './schedule/schedule.js';
+import { instantsBetween, plainSchedule, type Schedule } from './schedule/schedule.js';
 
 export { CronError };
 
@@ -51,7 +51,8 @@ function read(raw: string, zoneName: string): ZonedSchedule {
   }
   const zone = zoneOf(zoneName);
   const name = expression.toLowerCase();
-  if (name === '@manual') return new ManualSchedule(expression, zoneName);
+  if (name === '@manual')
+    return { expression, zone: zoneName, ...plainSchedule('only when started by hand', () => null) };
   const fields = readFields(name.startsWith('@') ? expand(name) : expression);
   if (nextFire(fields, zone, EPOCH) === null) {
     throw new CronError(
@@ -100,26 +101,5 @@ class CronSchedule implements ZonedSchedule {
 
   note(at: Date): string | null {
     return changeNote(this.fields, this.offsets, Math.floor(at.getTime() / 1000));
-  }
-}
-
-class ManualSchedule implements ZonedSchedule {
-  readonly words = 'only when started by hand';
-
-  constructor(
-    readonly expression: string,
-    readonly zone: string,
-  ) {}
-
-  next(): null {
-    return null;
-  }
-
-  between(): Date[] {
-    return [];
-  }
-
-  note(): null {
-    return null;
   }
 }

@@ -109,7 +109,7 @@ type Value = string | number | null;
 const pieceBytes = 64 * 1024;
 const head = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 
-/** Inserts rows by COPY, in binary: what text costs both sides is more than the row itself. Values stand in the order of the columns. */
+/** Inserts rows by COPY, in binary: reading text costs the server more than the row itself. Values stand in the order of the columns. */
 export async function copyIn<Row>(
   client: ClientBase,
   table: string,

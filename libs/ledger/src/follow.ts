@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PoolClient } from 'pg';
 import { isStoreAway, type Ledger } from './ledger.js';
+import { Nap } from './nap.js';
 import { type Projection, type Target } from './projection.js';
 import { type FoldedEvent } from './stored.js';
 import { inTransaction } from './transaction.js';
@@ -38,7 +39,7 @@ export class Follower {
   private hurried = false;
   private resting = false;
   private notBefore = 0;
-  private wakeUp: (() => void) | null = null;
+  private readonly nap = new Nap();
   private readonly loop: Promise<void>;
   private readonly options: Required<FollowOptions>;
 
@@ -60,13 +61,13 @@ export class Follower {
   wake(hurry = false): void {
     this.rung = true;
     this.hurried ||= hurry;
-    if (hurry || !this.resting) this.wakeUp?.();
+    if (hurry || !this.resting) this.nap.wake();
   }
 
   /** Finishes the batch in hand. */
   async stop(): Promise<void> {
     this.stopping = true;
-    this.wakeUp?.();
+    this.nap.wake();
     await this.loop;
   }
 
@@ -100,15 +101,8 @@ export class Follower {
     this.resting = false;
   }
 
-  private sleep(ms: number): Promise<void> {
-    if (this.stopping) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  private async sleep(ms: number): Promise<void> {
+    if (!this.stopping) await this.nap.take(ms);
   }
 
   private async load(): Promise<void> {

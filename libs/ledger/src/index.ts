@@ -12,4 +12,5 @@ export { inTransaction } from './transaction.js';
 export { type RebuildOptions, rebuild } from './rebuild.js';
 export { type Verification, verify } from './verify.js';
 export { Gatherer } from './gather.js';
+export { Nap } from './nap.js';
 export { ledgerMigrations } from './migrations/migrations.js';

@@ -8,7 +8,7 @@ import {
   type NotificationEvent,
 } from '#domain';
 import { copyIn, type FoldedEvent, type Projection, type Target } from '#ledger';
-import { countActivity, type ActivityCount } from './activity-counts.js';
+import { addCounts } from './counts.js';
 
 /** A stream that entries are made of; `known`: it has a row. */
 interface Source {
@@ -32,8 +32,7 @@ interface Entry {
 const idOf = (stream: string): string => stream.slice(stream.indexOf('-') + 1);
 
 /**
- * The activity log: entries of processes and of their runs. A run without a process makes none and costs nothing but a look at
- * its first event. `activity_source` holds whom and what an entry is about, for later entries of the same stream.
+ * The activity log: entries of processes and of their runs. A run without a process makes none. `activity_source` holds whom and what an entry is about, for later entries of the same stream.
  */
 export const activityView: Projection = {
   name: 'activity_view',
@@ -112,9 +111,10 @@ async function write(target: Target, touched: Sources, entries: Entry[]): Promis
   );
   if (entries.length === 0) return;
   await insertEntries(target, entries);
-  await countActivity(
+  await addCounts(
     target,
-    entries.map(({ source, activity }) => ({ owner: source.owner, type: activity.type, entries: 1 })),
+    'activity_count',
+    entries.map(({ source, activity }) => ({ kind: [source.owner, activity.type], more: 1 })),
   );
 }
 
@@ -171,8 +171,12 @@ async function drop(target: Target, runs: Purged[]): Promise<void> {
   const ids = runs.map(({ id }) => id);
   const text = `with gone as (delete from ${table('activity_view')} v using unnest($1::uuid[], $2::bigint[]) as p(run, position)
       where v.run = p.run and v.run = any($1::uuid[]) and v.position < p.position returning v.owner, v.type)
-    select owner, type, -count(*)::int as entries from gone group by owner, type`;
-  const { rows } = await client.query<ActivityCount>(text, [ids, runs.map(({ position }) => position)]);
+    select owner, type, count(*)::int as n from gone group by owner, type`;
+  const { rows } = await client.query<{ owner: string; type: string; n: number }>(text, [
+    ids,
+    runs.map(({ position }) => position),
+  ]);
   await client.query(`delete from ${table('activity_source')} where id = any($1::uuid[])`, [ids]);
-  if (rows.length > 0) await countActivity(target, rows);
+  const fewer = rows.map(({ owner, type, n }) => ({ kind: [owner, type] as const, more: -n }));
+  await addCounts(target, 'activity_count', fewer);
 }

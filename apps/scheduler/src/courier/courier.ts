@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { bells, type Flushed } from '#bus';
+import { Nap } from '#ledger';
 import { Context, Outbound } from '#service';
 import { Leadership } from './leadership.js';
 import { Line, type Receiver } from './line.js';
@@ -26,7 +27,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
   private newest = 0n;
   private stopping = false;
   private rung = false;
-  private wakeUp: (() => void) | null = null;
+  private readonly nap = new Nap();
   private unlisten = () => {};
   private loop: Promise<void> = Promise.resolve();
 
@@ -68,7 +69,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private ring(): void {
     this.rung = true;
-    this.wakeUp?.();
+    this.nap.wake();
   }
 
   private reach(position: bigint): void {
@@ -88,18 +89,8 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
         this.context.log.warn({ err }, 'deliveries wait for the database');
         await this.dismiss();
       }
-      if (!this.rung) await this.sleep(wait);
+      if (!this.rung) await this.nap.take(wait);
     }
-  }
-
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   /** Answers how long to wait before the next look. */
@@ -149,7 +140,7 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
         return void (await pool.query(text, [this.channels.map(({ id }) => id)]));
       } catch (err) {
         log.warn({ err }, 'notifications wait for the database');
-        await this.sleep(look);
+        await this.nap.take(look);
       }
     }
   }

@@ -1,5 +1,5 @@
 import { derivedId } from '#domain';
-import { type Head, type Ledger, readHeads, type StoredEvent } from '#ledger';
+import { type Head, type Ledger, Nap, readHeads, type StoredEvent } from '#ledger';
 import { type Log } from '#service';
 import { Displaced, loadPlace, move, record, trimLog, type Delivery, type Place } from './place.js';
 
@@ -48,7 +48,7 @@ export class Line {
   private place: Place;
   private told = 0;
   private isIdle = false;
-  private wakeUp: (() => void) | null = null;
+  private readonly nap = new Nap();
   /** It is no more what it was made for; whoever keeps the lines makes another one, or none. */
   hasEnded = false;
   private readonly ending = new AbortController();
@@ -63,12 +63,12 @@ export class Line {
 
   /** There may be something new. What waits to be tried again goes on waiting. */
   wake(): void {
-    if (this.isIdle) this.wakeUp?.();
+    if (this.isIdle) this.nap.wake();
   }
 
   async stop(): Promise<void> {
     this.ending.abort();
-    this.wakeUp?.();
+    this.nap.wake();
     await this.loop;
   }
 
@@ -102,15 +102,8 @@ export class Line {
     this.isIdle = false;
   }
 
-  private sleep(ms: number): Promise<void> {
-    if (this.stopped || ms === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  private async sleep(ms: number): Promise<void> {
+    if (!this.stopped && ms > 0) await this.nap.take(ms);
   }
 
   /** True when there is probably more. */

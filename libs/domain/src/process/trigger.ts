@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CronError, parseCron } from '../cron.js';
 import { duration, parseDuration } from '../duration.js';
-import { instantsBetween, type Schedule } from '../schedule/schedule.js';
+import { plainSchedule, type Schedule } from '../schedule/schedule.js';
 import { type Trigger } from './process.events.js';
 
 const second = 1_000;
@@ -47,7 +47,7 @@ export function cronProblem(cron: string, zone?: string): string | null {
 
 export function scheduleOf(trigger: Trigger): Schedule {
   if ('cron' in trigger) return parseCron(trigger.cron, trigger.zone);
-  return 'every' in trigger ? new EverySchedule(trigger.every) : new OnceSchedule(trigger.at);
+  return 'every' in trigger ? every(trigger.every) : once(trigger.at);
 }
 
 /** As one text, for tables and for events: a cron expression is as it was written. */
@@ -61,50 +61,17 @@ export function describeTriggers(triggers: readonly Trigger[]): string | null {
   return triggers.map((each) => scheduleOf(each).words).join('; ') || null;
 }
 
-class EverySchedule implements Schedule {
-  private readonly period: number;
-
-  constructor(private readonly every: string) {
-    this.period = parseDuration(every) ?? 0;
-    if (!(this.period > 0)) throw new CronError(`${JSON.stringify(every)} is no duration to repeat after.`);
-  }
-
-  get words(): string {
-    const [, count, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(this.every) ?? [];
-    const name = { ms: 'millisecond', s: 'second', m: 'minute', h: 'hour', d: 'day' }[unit as 's'];
-    return Number(count) === 1 ? `every ${name}` : `every ${Number(count)} ${name}s`;
-  }
-
-  next(after: Date): Date {
-    return new Date((Math.floor(after.getTime() / this.period) + 1) * this.period);
-  }
-
-  between(after: Date, until: Date, limit: number): Date[] {
-    return instantsBetween(this, after, until, limit);
-  }
-
-  note(): null {
-    return null;
-  }
+function every(text: string): Schedule {
+  const period = parseDuration(text) ?? 0;
+  if (!(period > 0)) throw new CronError(`${JSON.stringify(text)} is no duration to repeat after.`);
+  const [, count, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const name = { ms: 'millisecond', s: 'second', m: 'minute', h: 'hour', d: 'day' }[unit as 's'];
+  const words = Number(count) === 1 ? `every ${name}` : `every ${Number(count)} ${name}s`;
+  return plainSchedule(words, (after) => new Date((Math.floor(after.getTime() / period) + 1) * period));
 }
 
-class OnceSchedule implements Schedule {
-  constructor(private readonly at: string) {}
-
-  get words(): string {
-    return `once, at ${this.at.replace('T', ' ').replace(/(\.000)?Z$/, '')} (UTC)`;
-  }
-
-  next(after: Date): Date | null {
-    const at = new Date(this.at);
-    return at > after ? at : null;
-  }
-
-  between(after: Date, until: Date, limit: number): Date[] {
-    return instantsBetween(this, after, until, limit);
-  }
-
-  note(): null {
-    return null;
-  }
+function once(text: string): Schedule {
+  const words = `once, at ${text.replace('T', ' ').replace(/(\.000)?Z$/, '')} (UTC)`;
+  const at = new Date(text);
+  return plainSchedule(words, (after) => (at > after ? at : null));
 }

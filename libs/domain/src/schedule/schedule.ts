@@ -10,6 +10,12 @@ export interface Schedule {
   note(at: Date): string | null;
 }
 
+/** One that follows no clock on a wall, so that no change of such clocks is to be told of. */
+export function plainSchedule(words: string, next: (after: Date) => Date | null): Schedule {
+  const between = (after: Date, until: Date, limit: number) => instantsBetween({ next }, after, until, limit);
+  return { words, next, between, note: () => null };
+}
+
 export function instantsBetween(schedule: Pick<Schedule, 'next'>, after: Date, until: Date, limit: number): Date[] {
   const instants: Date[] = [];
   for (let at = schedule.next(after); at && at <= until && instants.length < limit; at = schedule.next(at))

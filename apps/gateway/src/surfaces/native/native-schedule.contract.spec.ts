@@ -113,6 +113,12 @@ describe('POST /schedule/preview', () => {
     ]);
   });
 
+  test('ends with the years that can be written', async () => {
+    const { status, body } = await preview({ cron: '59 * * * *' }, { from: '9999-12-31T21:30:00Z' });
+    expect(status).toBe(200);
+    expect(body.next.map(({ at }) => at)).toEqual(['21', '22', '23'].map((hour) => `9999-12-31T${hour}:59:00.000Z`));
+  });
+
   test.each([
     [{ trigger: { cron: '61 * * * *' } }, 'trigger.cron'],
     [{ trigger: { cron: '@daily' }, count: 101 }, 'count'],

@@ -2,14 +2,13 @@ import { Controller, Req } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { type z } from 'zod';
 import { subjects, type CalendarCard } from '#bus';
-import { calendarId, noSuchCalendar, scheduleOf, type CalendarSettings } from '#domain';
+import { calendarBody, calendarId, noSuchCalendar, scheduleOf, type CalendarSettings } from '#domain';
 import { Caller, hasRight } from '../../caller.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
 import { findProcess } from '../../rows.js';
 import { emptyBody, listOf } from './native.shapes.js';
 import {
-  calendarBody,
   calendarChange,
   nativeCalendar,
   nativePause,
@@ -22,6 +21,9 @@ import {
 } from './schedule.shapes.js';
 
 type List<S extends z.ZodType> = Promise<{ items: z.infer<S>[]; next: string | null }>;
+
+/** RFC 3339 has four digits for a year. */
+const lastWritable = new Date('9999-12-31T23:59:59.999Z');
 
 /** When things are due, what that came to, and what keeps them from firing. */
 @Controller()
@@ -39,7 +41,7 @@ export class NativeScheduleController {
     const schedule = scheduleOf(trigger);
     const next: z.infer<typeof preview>['next'] = [];
     let at: Date | null = from ? new Date(from) : new Date();
-    while (next.length < count && (at = schedule.next(at)))
+    while (next.length < count && (at = schedule.next(at)) && at <= lastWritable)
       next.push({ at: at.toISOString(), note: schedule.note(at) });
     return { words: schedule.words, next };
   }

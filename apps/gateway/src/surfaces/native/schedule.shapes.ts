@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { calendarBody, calendarWindows, text, trigger } from '#domain';
+import { calendarWindows, text, trigger } from '#domain';
 
 const given = z.iso.datetime({ offset: true });
 const time = z.iso.datetime({ precision: 3 });
@@ -54,7 +54,6 @@ export const nativePause = z.object({
 });
 nativePause.register(z.globalRegistry, { id: 'Pause' });
 
-export { calendarBody };
 export const calendarChange = z.strictObject({
   description: text(2_000).nullable().optional(),
   windows: calendarWindows.optional(),
