@@ -1,5 +1,5 @@
 /** What every scenario stands on: one durable PostgreSQL, a folder for everything, databases of their own. */
-import { mkdtempSync, chmodSync, rmSync, existsSync } from 'node:fs';
+import { mkdtempSync, chmodSync, rmSync, existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import path from 'node:path';
@@ -100,3 +100,9 @@ export class Stage {
 }
 
 export const load = () => Number(os.loadavg()[0].toFixed(1));
+
+/** Seconds that the host gave to others while this machine had something to do, so far, of all its cores. */
+export function stolen() {
+  const [, , , , , , , , steal] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].split(/\s+/);
+  return Number(steal) / 100;
+}

@@ -1,11 +1,14 @@
 /** Ten thousand schedules: what they cost while nothing is due, and what happens when all are due in the same second. */
+import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memory } from '../lib/processes.mjs';
 import { startProduct } from '../lib/product.mjs';
-import { load } from '../lib/stage.mjs';
+import { load, stolen } from '../lib/stage.mjs';
 import { judged, quantile, rounded } from '../lib/stats.mjs';
 
 const lanes = 32;
+/** Percent of the machine's time. */
+const mostLost = 3;
 /** As most of what is scheduled: it takes longer than to be recorded, so that the slots are taken and the rest waits in the queue. */
 const action = { kind: 'command', command: ['sleep', '10'] };
 
@@ -18,22 +21,31 @@ export async function run(stage) {
     idle.push(await idleRound(stage, count));
     const { cpu, rss } = idle.at(-1);
     console.log(`  round ${round + 1}: ${cpu} % of a core and ${rss} MB over none`);
-    due.push(await dueRound(stage, count));
-    const { seconds, ratio, quiet, busy } = due.at(-1);
-    console.log(`  round ${round + 1}: all recorded in ${seconds} s; a list's p95 ${quiet} -> ${busy} ms (${ratio} x)`);
+    due.push(await undisturbed(() => dueRound(stage, count), round + 1));
   }
   const line = (key, title, wanted, rounds, of) =>
     judged({
       ...{ key: `schedules/${key}`, title, lower: true, ...wanted },
       rounds: rounds.map((each) => ({ value: of(each), ...each })),
     });
-  const all = `${count} schedules`;
+  const all = `${count} schedules of a command`;
   return [
     line('idle-cpu', `${all}, none due: CPU over none`, { must: 2, unit: '% of a core' }, idle, ({ cpu }) => cpu),
     line('idle-memory', `${all}, none due: memory over none`, { must: 60, unit: 'MB' }, idle, ({ rss }) => rss),
     line('due', `${all} due at once: until all are recorded`, { must: 5, unit: 's' }, due, ({ seconds }) => seconds),
     line('lists', `p95 of a list meanwhile, against quiet`, { must: 3 }, due, ({ ratio }) => ratio),
   ];
+}
+
+/** Where the host takes much of the time, a round says nothing of the product: it is taken again, five times at most. */
+async function undisturbed(measure, number) {
+  for (let attempt = 1; ; attempt++) {
+    const round = await measure();
+    const { seconds, ratio, quiet, busy, lost } = round;
+    const told = `all recorded in ${seconds} s; a list's p95 ${quiet} -> ${busy} ms (${ratio} x); ${lost} % taken by the host`;
+    console.log(`  round ${number}: ${told}`);
+    if (lost <= mostLost || attempt === 5) return round;
+  }
 }
 
 async function define(product, count, trigger) {
@@ -91,13 +103,14 @@ async function dueRound(stage, count) {
   const product = await startProduct(stage, 'solo', { client: { connections: lanes } });
   const { database } = product;
   try {
-    const at = Date.now() + (stage.quick ? 15_000 : 60_000);
+    const at = Date.now() + (stage.quick ? 15_000 : 75_000);
     await define(product, count, { at: new Date(at).toISOString() });
     if (Date.now() > at - 8_000) throw new Error('the schedules were due before they could all be defined');
     // The pages that are asked for are full.
     for (let n = 0; n < 100; n++)
       await product.api.call('POST', '/api/v1/runs', JSON.stringify({ action: { kind: 'noop' } }));
     await sleep(at - Date.now() - 6_000);
+    const [before, begun] = [stolen(), performance.now()];
     const quiet = await listing(product, () => Date.now() > at - 1_000);
     // From here on only: reading the whole of the ledger twice a second would be most of what is measured.
     const head = await database.one('select max(position) from event');
@@ -114,10 +127,11 @@ async function dueRound(stage, count) {
       last = rows[0].n;
       return last >= count;
     });
+    const lost = rounded(((stolen() - before) / os.availableParallelism() / (performance.now() - begun)) * 100_000);
     const { rows } = await database.query(text);
     if (rows[0].n !== count) throw new Error(`${rows[0].n} runs instead of ${count}`);
     const seconds = rounded((Number(rows[0].last) - at) / 1_000);
-    return { seconds, ratio: rounded(busy / quiet), quiet: rounded(quiet), busy: rounded(busy), load: load() };
+    return { seconds, ratio: rounded(busy / quiet), quiet: rounded(quiet), busy: rounded(busy), lost, load: load() };
   } finally {
     await product.stop();
   }

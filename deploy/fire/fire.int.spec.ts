@@ -29,6 +29,15 @@ test('a round of faults leaves everything as it must be', async () => {
   expect(text).toMatch(/had been carried out/);
 }, 600_000);
 
+test('schedulers that are killed and stopped lose no instant and double none', async () => {
+  const { code, text } = await fire('--only', 'schedules');
+  expect({ code, failures: text.split('\n').filter((line) => line.includes('FAIL')) }).toEqual({
+    code: 0,
+    failures: [],
+  });
+  expect(text).toMatch(/\d+ due, 0 missing/);
+}, 600_000);
+
 test('an unknown scenario is refused with the usage', async () => {
   const { code } = await fire('--only', 'peace');
   expect(code).not.toBe(0);

@@ -123,6 +123,25 @@ describe('Client → Server', () => {
   });
 });
 
+test('a socket that takes nothing is closed once 1 MiB waits for it, and no other', async () => {
+  const [deaf, other] = [await connect(), await connect()];
+  deaf.socket.pause();
+  // The answers to so many are more than what the kernel holds on both sides of a connection.
+  const many = 120_000;
+  const message = JSON.stringify({ type: 'x'.repeat(100) });
+  for (let sent = 1; sent <= many; sent++) {
+    deaf.send(message);
+    if (sent % 1_000 === 0) await sleep(1);
+  }
+  other.send({ type: 'ping' });
+  await other.some('pong');
+  deaf.socket.resume();
+  await eventually('the end', () => Promise.resolve(deaf.closed));
+  expect(deaf.closed).toMatchObject({ code: 1006 });
+  expect(deaf.of('error').length).toBeLessThan(many);
+  expect(other.closed).toBeNull();
+}, 120_000);
+
 describe('Server → Client', () => {
   const program = [
     `echo '##runledger {"progress": 50}'`,
