@@ -1,10 +1,12 @@
 /** What the events of processes and their runs are to whoever watches at `/ws`. */
 import {
   activityOf,
+  activityOfNotice,
   attemptsOf,
   isOver,
   type Activity,
   type ActivityEvent,
+  type NotificationEvent,
   type ProcessEvent,
   type RunEvent,
   type RunRow,
@@ -58,6 +60,12 @@ export function runFrames(row: TaskRun, event: RunEvent, position: string, final
 export function processFrames(name: string, id: string, event: ProcessEvent, position: string): Frame[] {
   const activity = activityOf({ owner: '', process: id, name, startedAt: null }, event);
   return activity ? [logFrame(activity, position, id, null)] : [];
+}
+
+export function noticeFrames(event: NotificationEvent, position: string): Frame[] {
+  const activity = activityOfNotice(event);
+  const { process, run } = event.data;
+  return activity && process ? [logFrame(activity, position, process, run)] : [];
 }
 
 const instantOf = ({ data }: RunEvent): string => ('requestedAt' in data ? data.requestedAt : data.at);

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { subjects, type EventMessage } from '#bus';
-import { newId, streamParts, type ProcessEvent, type RunEvent } from '#domain';
+import { newId, streamParts, type NotificationEvent, type ProcessEvent, type RunEvent } from '#domain';
 import { Context } from '#service';
 import { EventFeed } from '../../live/event-feed.js';
 import { type Line } from '../../live/line.js';
 import { OutputFeeds, type Joined } from '../../live/output-feeds.js';
-import { isFinal, isTaskRun, processFrames, runFrames } from './frames.js';
+import { isFinal, isTaskRun, noticeFrames, processFrames, runFrames } from './frames.js';
 import { type Frame } from './frames.shapes.js';
 import { Known, type KnownRun } from './known.js';
 
@@ -129,6 +129,7 @@ export class TaskFeed {
     const { category, id } = streamParts(event.stream);
     if (category === 'process') this.ofProcess(id, event);
     if (category === 'run') this.ofRun(id, event);
+    if (category === 'notification') this.ofNotice(event);
   }
 
   private ofProcess(id: string, event: EventMessage): void {
@@ -150,6 +151,12 @@ export class TaskFeed {
       else frames.forEach((frame) => watcher.tell(frame));
       if (told.type === 'RunStarted' && !final) this.follow(watcher, run, { attempt: told.data.attempt, seq: 0 });
     }
+  }
+
+  private ofNotice(event: EventMessage): void {
+    const told = event as unknown as NotificationEvent;
+    const frames = noticeFrames(told, event.position);
+    for (const watcher of this.watchersOf(told.data.owner)) frames.forEach((frame) => watcher.tell(frame));
   }
 
   private watchersOf(owner: string): TaskWatcher[] {

@@ -340,6 +340,10 @@ describe('notifications', () => {
     for (const each of told) expect(each).toMatchObject({ path: '/topic', headers: { authorization } });
     const entries = await sentOf(task);
     expect(entries.map(({ executionId }) => executionId)).toEqual(expected.map(() => id));
+    const logged = () =>
+      client.of('activity_log', id).flatMap(({ data }) => (data.type === 'notification_sent' ? [data] : []));
+    await client.until('the entries', () => logged().length === entries.length);
+    expect(logged().reverse()).toEqual(entries);
     for (const { metadata } of entries) expect(JSON.parse(metadata)).toMatchObject({ channel: 'ntfy', attempts: 1 });
   });
 });
