@@ -54,6 +54,7 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
     const { bus, ledger, log } = this.context;
     const rescuer = new Rescuer(ledger, (run, reason) => log.warn({ run, reason }, 'run lost'));
     this.loop = this.run();
+    log.info('schedules are kept here');
     this.unlisten = bus.listen(bells.flushed, ({ types }) => {
       if (types.some((type) => wakers.test(type))) this.wake();
     });

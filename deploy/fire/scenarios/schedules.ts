@@ -1,8 +1,10 @@
 /** Schedules that are due each second, while schedulers are killed and stopped: each instant makes one run, and none is late for long. */
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allEvents, checkInvariants } from '../invariants.js';
 import { type LedgerEvent } from '../fold.js';
-import { check, figure, type Scenario, type Scene } from '../scene.js';
+import { type Member } from '../member.js';
+import { check, figure, within, type Scenario, type Scene } from '../scene.js';
 import { Stack } from '../stack.js';
 
 const second = 1_000;
@@ -50,6 +52,8 @@ async function strike(scene: Scene, stack: Stack, ms: number): Promise<number> {
   const gone = new Set<string>();
   const returns: Promise<void>[] = [];
   for (let passed = 0; passed < ms; passed += strikeEvery) {
+    // Who was killed takes a while to start: it is not yet there for the others.
+    await within(30 * second, () => gone.size < names.length - 1);
     const name = dice.pick(names.filter((each) => !gone.has(each)));
     const member = stack.member(name);
     const kill = dice.chance(0.5);
@@ -58,8 +62,8 @@ async function strike(scene: Scene, stack: Stack, ms: number): Promise<number> {
     else member.pause();
     report.fault(kill ? 'kill -9 of a scheduler amid due instants' : 'SIGSTOP of a scheduler for 10 s');
     returns.push(
-      sleep(away).then(() => {
-        if (kill) member.start();
+      sleep(away).then(async () => {
+        if (kill) await started(member);
         else member.resume();
         gone.delete(name);
       }),
@@ -68,6 +72,14 @@ async function strike(scene: Scene, stack: Stack, ms: number): Promise<number> {
   }
   await Promise.all(returns);
   return Date.now();
+}
+
+async function started(member: Member): Promise<void> {
+  const { log } = member.spec;
+  const before = statSync(log).size;
+  member.start();
+  const there = await within(30 * second, () => readFileSync(log).subarray(before).includes('schedules are kept here'));
+  if (!there) throw new Error(`${member.spec.name} did not start within 30 s: see ${log}`);
 }
 
 interface Fire {
