@@ -10,18 +10,22 @@ const lanes = 32;
 /** Percent of the machine's time. */
 const mostLost = 3;
 /** As most of what is scheduled: it takes longer than to be recorded, so that the slots are taken and the rest waits in the queue. */
-const action = { kind: 'command', command: ['sleep', '10'] };
+const lasting = { kind: 'command', command: ['sleep', '10'] };
+/** The most there could be to write at once: each is claimed, begun and over in the seconds in which the others are recorded. */
+const fleeting = { kind: 'noop' };
 
 /** @param {import('../lib/stage.mjs').Stage} stage */
 export async function run(stage) {
   const count = stage.quick ? 500 : 10_000;
   const idle = [];
   const due = [];
+  const noops = [];
   for (let round = 0; round < stage.rounds; round++) {
     idle.push(await idleRound(stage, count));
     const { cpu, rss } = idle.at(-1);
     console.log(`  round ${round + 1}: ${cpu} % of a core and ${rss} MB over none`);
-    due.push(await undisturbed(() => dueRound(stage, count), round + 1));
+    due.push(await undisturbed(() => dueRound(stage, count, lasting), `round ${round + 1}`));
+    noops.push(await undisturbed(() => dueRound(stage, count, fleeting), `round ${round + 1}, no-ops`));
   }
   const line = (key, title, wanted, rounds, of) =>
     judged({
@@ -29,26 +33,36 @@ export async function run(stage) {
       rounds: rounds.map((each) => ({ value: of(each), ...each })),
     });
   const all = `${count} schedules of a command`;
+  const recorded = 'due at once: until all are recorded';
+  const lists = 'p95 of a list meanwhile, against quiet';
   return [
     line('idle-cpu', `${all}, none due: CPU over none`, { must: 2, unit: '% of a core' }, idle, ({ cpu }) => cpu),
     line('idle-memory', `${all}, none due: memory over none`, { must: 60, unit: 'MB' }, idle, ({ rss }) => rss),
-    line('due', `${all} due at once: until all are recorded`, { must: 5, unit: 's' }, due, ({ seconds }) => seconds),
-    line('lists', `p95 of a list meanwhile, against quiet`, { must: 3 }, due, ({ ratio }) => ratio),
+    line('due', `${all} ${recorded}`, { must: 5, unit: 's' }, due, ({ seconds }) => seconds),
+    line('lists', lists, { must: 3 }, due, ({ ratio }) => ratio),
+    line(
+      'due-noop',
+      `${count} schedules of a no-op ${recorded}`,
+      { aim: 5, unit: 's' },
+      noops,
+      ({ seconds }) => seconds,
+    ),
+    line('lists-noop', `${lists}, no-ops`, { aim: 3 }, noops, ({ ratio }) => ratio),
   ];
 }
 
 /** Where the host takes much of the time, a round says nothing of the product: it is taken again, five times at most. */
-async function undisturbed(measure, number) {
+async function undisturbed(measure, name) {
   for (let attempt = 1; ; attempt++) {
     const round = await measure();
     const { seconds, ratio, quiet, busy, lost } = round;
     const told = `all recorded in ${seconds} s; a list's p95 ${quiet} -> ${busy} ms (${ratio} x); ${lost} % taken by the host`;
-    console.log(`  round ${number}: ${told}`);
+    console.log(`  ${name}: ${told}`);
     if (lost <= mostLost || attempt === 5) return round;
   }
 }
 
-async function define(product, count, trigger) {
+async function define(product, count, action, trigger) {
   let next = 0;
   const lane = async () => {
     for (let n = next++; n < count; n = next++) {
@@ -78,7 +92,7 @@ async function idleRound(stage, count) {
   try {
     const none = await costOf(stage, database);
     const product = await startProduct(stage, 'solo', { database, client: { connections: lanes } });
-    await define(product, count, { cron: '0 0 1 1 *' });
+    await define(product, count, lasting, { cron: '0 0 1 1 *' });
     await product.stop({ keep: true });
     const all = await costOf(stage, database);
     return { cpu: rounded(all.cpu - none.cpu), rss: rounded(all.rss - none.rss), load: load() };
@@ -99,12 +113,12 @@ async function listing(product, until) {
   return quantile(times, 0.95);
 }
 
-async function dueRound(stage, count) {
+async function dueRound(stage, count, action) {
   const product = await startProduct(stage, 'solo', { client: { connections: lanes } });
   const { database } = product;
   try {
     const at = Date.now() + (stage.quick ? 15_000 : 75_000);
-    await define(product, count, { at: new Date(at).toISOString() });
+    await define(product, count, action, { at: new Date(at).toISOString() });
     if (Date.now() > at - 8_000) throw new Error('the schedules were due before they could all be defined');
     // The pages that are asked for are full.
     for (let n = 0; n < 100; n++)

@@ -53,7 +53,8 @@ async function strike(scene: Scene, stack: Stack, ms: number): Promise<number> {
   const returns: Promise<void>[] = [];
   for (let passed = 0; passed < ms; passed += strikeEvery) {
     // Who was killed takes a while to start: it is not yet there for the others.
-    await within(30 * second, () => gone.size < names.length - 1);
+    const oneIsLeft = await within(60 * second, () => gone.size < names.length - 1);
+    if (!oneIsLeft) throw new Error(`None of ${[...gone].join(', ')} was back within a minute.`);
     const name = dice.pick(names.filter((each) => !gone.has(each)));
     const member = stack.member(name);
     const kill = dice.chance(0.5);
