@@ -117,7 +117,7 @@ async function dueRound(stage, count, action) {
   const product = await startProduct(stage, 'solo', { client: { connections: lanes } });
   const { database } = product;
   try {
-    const at = Date.now() + (stage.quick ? 15_000 : 75_000);
+    const at = Date.now() + (stage.quick ? 15_000 : 120_000);
     await define(product, count, action, { at: new Date(at).toISOString() });
     if (Date.now() > at - 8_000) throw new Error('the schedules were due before they could all be defined');
     // The pages that are asked for are full.
