@@ -75,7 +75,14 @@ try {
       failed.push(name);
       console.error(`  ${name} failed: ${error.stack}`);
     }
-    const written = { date: new Date().toISOString(), machine, quick: values.quick, scenarios };
+    // In the order above whatever was measured last: a diff then shows what has changed.
+    const sorted = Object.entries(scenarios).sort(([, a], [, b]) => all.indexOf(a.scenario) - all.indexOf(b.scenario));
+    const written = {
+      date: new Date().toISOString(),
+      machine,
+      quick: values.quick,
+      scenarios: Object.fromEntries(sorted),
+    };
     writeFileSync(values.out, `${JSON.stringify(written, null, 2)}\n`);
     if (values.out === standard && !values.quick)
       writeTable(path.join(import.meta.dirname, '../docs/performance.md'), written);
