@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { Lookups } from './lookups.js';
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -23,9 +24,10 @@ const everywhere = { ipv4: ipaddr.parseCIDR('0.0.0.0/0'), ipv6: ipaddr.parseCIDR
 /** A cloud's metadata service on what looks like a public address. */
 const metadata = ipaddr.parse('168.63.129.16').toString();
 
-/** A lookup holds one of the few threads that files need too; a name server that hangs gets two of them at most. */
-const lookups: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
-let turn = 0;
+const lookups = new Lookups(async (name) => {
+  const found = await lookup(name, { all: true, order: 'ipv4first' });
+  return found.map(({ address }) => address);
+});
 
 /**
  * Where requests may go whose target somebody has named: public addresses, and what the operator opens. It judges the
@@ -35,9 +37,9 @@ export class Outbound {
   constructor(private readonly openings: readonly Opening[]) {}
 
   /** The address to connect to. A name that stands for any closed address is refused as a whole. */
-  async addressOf(host: string, port: number): Promise<string> {
+  async addressOf(host: string, port: number, signal: AbortSignal): Promise<string> {
     const name = plain(host);
-    const found = isIP(name) ? [name] : await lookedUp(name);
+    const found = isIP(name) ? [name] : await lookups.find(name, signal);
     if (!found.every((address) => this.isOpen(name, address, port))) throw new OutboundRefused();
     return found[0]!;
   }
@@ -57,13 +59,6 @@ export class Outbound {
     );
     return opened || isPublic(address);
   }
-}
-
-async function lookedUp(name: string): Promise<string[]> {
-  const seat = turn++ % lookups.length;
-  const asked = lookups[seat]!.then(() => lookup(name, { all: true, order: 'ipv4first' }));
-  lookups[seat] = asked.catch(() => undefined);
-  return (await asked).map(({ address }) => address);
 }
 
 /** Of IPv6 only what is given out as global unicast; forms that carry an IPv4 address inside are none of it. */

@@ -45,7 +45,7 @@ test('a name is looked up once: what is connected to is an address', async () =>
   const { port } = receiver;
   for (const allowed of ['localhost', `localhost:${port}`, '127.0.0.0/8']) {
     const outbound = new Outbound([opening.parse(allowed), opening.parse('::1')]);
-    expect(await outbound.addressOf('localhost', port)).toMatch(/^(127\.0\.0\.1|::1)$/);
+    expect(await outbound.addressOf('localhost', port, AbortSignal.timeout(5_000))).toMatch(/^(127\.0\.0\.1|::1)$/);
     expect(await ask(`http://localhost:${port}/x?y=1`, [allowed, '::1'])).toEqual({ status: 200, body: 'thanks' });
   }
   expect(receiver.received.at(-1)).toMatchObject({ path: '/x?y=1', body: 'hello' });

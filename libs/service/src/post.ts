@@ -23,7 +23,7 @@ export async function post(outbound: Outbound, url: URL, { headers, body, signal
   const ending = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
   const secure = url.protocol === 'https:';
   const port = Number(url.port) || (secure ? 443 : 80);
-  const host = await within(ending, outbound.addressOf(url.hostname, port));
+  const host = await within(ending, outbound.addressOf(url.hostname, port, ending));
   const name = isIP(url.hostname) || url.hostname.startsWith('[') ? {} : { servername: url.hostname };
   const sent = {
     ...{ host: url.host, 'user-agent': 'runledger', 'content-length': String(Buffer.byteLength(body)) },

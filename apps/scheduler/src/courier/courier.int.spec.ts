@@ -6,6 +6,7 @@ import { type StoredEvent } from '#ledger';
 import { type Context } from '#service';
 import { bornOf, eventually, metaBy, processOf, request, World } from '../../../../libs/testing/src/context.js';
 import { Courier } from './courier.js';
+import { secretPlace } from './webhook.receiver.js';
 import { everythingAfter, register, subscribe, tell, verified, type Hook } from './webhooks.harness.js';
 
 let world: World;
@@ -265,6 +266,55 @@ test('of two schedulers one delivers; when its connection is cut the other goes 
   const sorted = [...firsts].sort((a, b) => Number(BigInt(a) - BigInt(b)));
   expect(firsts).toEqual(sorted);
 }, 60_000);
+
+test('what was told is not told again because the database does not take the word of it', async () => {
+  const hook = await subscribe(context, receiver.url, { types: ['RunSucceeded'] });
+  await context.pool.query('alter table delivery add constraint refused check (false) not valid');
+  try {
+    start(context);
+    await ran();
+    await arrives(1);
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    expect(receiver.received).toHaveLength(1);
+  } finally {
+    await context.pool.query('alter table delivery drop constraint refused');
+  }
+  await eventually(async () => (await deliveries(hook)).length === 1);
+  await ran();
+  await arrives(2);
+  expect(new Set(positions(verified(hook, receiver.received))).size).toBe(2);
+});
+
+test('the log of deliveries keeps a thousand, however few a line has made', async () => {
+  const hook = await subscribe(context, receiver.url, { types: ['RunSucceeded'] });
+  await context.pool.query(
+    `insert into delivery (subscription, id, position, event, status, attempts, at, answer)
+      select $1, gen_random_uuid(), n, gen_random_uuid(), 'delivered', 1, now(), '200' from generate_series(1, 1100) n`,
+    [hook.id],
+  );
+  start(context);
+  await ran();
+  const count = async () =>
+    (await context.pool.query('select from delivery where subscription = $1', [hook.id])).rowCount;
+  await eventually(async () => (await count()) === 1_000);
+});
+
+test('a webhook that is ordered twice by one key is one, the last that there may be too', async () => {
+  const hooks: Hook[] = [];
+  for (let i = 0; i < 49; i++) hooks.push(await subscribe(context, receiver.url, { owner: 'bob' }));
+  const { webhooks, secret } = hooks[0]!;
+  const meta = { actor: 'bob', correlationId: newId(), idempotency: { key: 'once', hash: 'h' } };
+  const order = () => {
+    const sealed = context.secrets.sealOne(secretPlace, secret);
+    return webhooks.create({
+      data: { id: newId(), url: receiver.url, types: [], processes: [], secret: sealed },
+      meta,
+    });
+  };
+  const first = await order();
+  expect((await order()).events).toEqual(first.events);
+  await expect(subscribe(context, receiver.url, { owner: 'bob' })).rejects.toMatchObject({ code: 'TOO_MANY_WEBHOOKS' });
+});
 
 test('where nobody is to be told, bells cost no question to the database', async () => {
   start(context);

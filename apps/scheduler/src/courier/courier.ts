@@ -101,15 +101,16 @@ export class Courier implements OnApplicationBootstrap, OnApplicationShutdown {
       await this.leadership.release();
       return lookForFirst;
     }
-    if (!(await this.leadership.hold())) {
-      await this.dismiss();
-      return look;
-    }
     const gone = [...this.lines].filter(([key, line]) => line.hasEnded || !receivers.has(key));
     for (const [key] of gone) this.lines.delete(key);
     await Promise.all(gone.map(([, line]) => line.stop()));
     const { ledger, log } = this.context;
     this.reach(BigInt(await ledger.head()));
+    // Last: nothing is waited for between this and the lines that stand on it.
+    if (!(await this.leadership.hold())) {
+      await this.dismiss();
+      return look;
+    }
     if (this.lines.size === 0) log.info({ subscriptions: receivers.size }, 'deliveries are made here');
     for (const [key, make] of receivers) {
       if (!this.lines.has(key)) this.lines.set(key, new Line({ ledger, log, newest: () => this.newest }, make()));

@@ -1,9 +1,15 @@
 import { Client } from 'pg';
 import { type Log } from '#service';
 
+const stillText = `select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
+  where locktype = 'advisory' and objid = $1 and objsubid = 1 and granted
+    and database = (select oid from pg_database where datname = current_database())
+    and state_change < clock_timestamp() - interval '15 seconds'`;
+
 /**
  * One of many: a lock of the database's own, on a connection of its own. Whoever dies loses the connection and with it the
- * lock, however he dies.
+ * lock, however he dies. Whoever holds it asks something each second; of one who has asked nothing for fifteen, stopped or
+ * hung, the others end the connection.
  */
 export class Leadership {
   private client: Client | null = null;
@@ -24,11 +30,17 @@ export class Leadership {
     try {
       const { rows } = await client.query<{ mine: boolean }>(text);
       this.isMine = rows[0]!.mine;
+      if (!this.isMine) await this.endOfStill(client);
     } catch (error) {
       this.lost(client);
       throw error;
     }
     return this.isMine;
+  }
+
+  private async endOfStill(client: Client): Promise<void> {
+    const { rowCount } = await client.query(stillText, [this.lock]);
+    if (rowCount) this.log.warn('whoever delivered has stood still for fifteen seconds: another one goes on');
   }
 
   async release(): Promise<void> {

@@ -7,6 +7,8 @@ import { Displaced, loadPlace, move, record, trimLog, type Delivery, type Place 
 export interface Told {
   ok: boolean;
   answer: string;
+  /** It will not be taken later either. */
+  isFinal?: boolean;
 }
 
 /** Who is told of events. */
@@ -38,6 +40,8 @@ const rest = 50;
 const firstRetry = 2_000;
 const longestWait = 600_000;
 const mostLogged = 1_000;
+/** Between two tries while the database is away. */
+const longestPause = 30_000;
 
 /** 2 s, 4 s, 8 s … 10 min. */
 export const waitAfter = (attempt: number): number => Math.min(firstRetry * 2 ** (attempt - 1), longestWait);
@@ -48,6 +52,8 @@ export class Line {
   private place: Place;
   private told = 0;
   private isIdle = false;
+  /** Told, and not recorded yet: it is not told again only because the database does not take the word of it. */
+  private unrecorded: { delivery: string; told: Told } | null = null;
   private readonly nap = new Nap();
   /** It is no more what it was made for; whoever keeps the lines makes another one, or none. */
   hasEnded = false;
@@ -78,12 +84,14 @@ export class Line {
 
   private async run(): Promise<void> {
     const { ledger, log } = this.parts;
+    let pause = 0;
     while (!this.stopped) {
       try {
         this.place = await loadPlace(ledger.pool, this.receiver.id);
         this.at = this.place.position;
         while (!this.stopped) {
           const full = await this.step();
+          pause = 0;
           await this.sleep(full ? 0 : rest);
           await this.idle();
         }
@@ -91,7 +99,8 @@ export class Line {
         this.hasEnded = err instanceof Displaced;
         if (this.stopped || this.hasEnded) return;
         log.warn({ err, subscription: this.receiver.id }, 'a subscription waits');
-        await this.sleep(1_000);
+        pause = Math.min(2 * pause || 1_000, longestPause);
+        await this.sleep(pause);
       }
     }
   }
@@ -125,25 +134,35 @@ export class Line {
     const [event] = await ledger.readFrom(position - 1n, 1);
     const name = derivedId('delivery', id, String(this.place.round), String(position));
     while (!this.stopped) {
-      const told = await this.receiver.tell(event!, name, this.ending.signal);
+      const told = await this.tellOnce(event!, name);
       if (this.stopped) return;
       if (told === null) {
         if (this.place.attempts > 0) this.place = await move(ledger.pool, id, this.place, position);
         return;
       }
       const attempts = this.place.attempts + 1;
-      const isOver = told.ok || this.receiver.isTooLate(event!, this.place.since ?? new Date());
+      const isOver = told.ok || told.isFinal || this.receiver.isTooLate(event!, this.place.since ?? new Date());
       if (isOver) await this.receiver.settle(event!, told, attempts);
       const status = told.ok ? 'delivered' : isOver ? 'failed' : 'pending';
       await this.keep({ id: name, event: event!.id, position, status, attempts, answer: told.answer });
+      this.unrecorded = null;
       if (isOver) return;
       await this.sleep(waitAfter(attempts));
     }
   }
 
+  private async tellOnce(event: StoredEvent, delivery: string): Promise<Told | null> {
+    if (this.unrecorded?.delivery === delivery) return this.unrecorded.told;
+    const told = await this.receiver.tell(event, delivery, this.ending.signal);
+    this.unrecorded = told && { delivery, told };
+    return told;
+  }
+
   private async keep(delivery: Delivery): Promise<void> {
     const { pool } = this.parts.ledger;
     this.place = await record(pool, this.receiver.id, this.place, delivery);
-    if (++this.told % 100 === 0) await trimLog(pool, this.receiver.id, mostLogged);
+    this.told++;
+    // By its first too: many lines end before their hundredth.
+    if (this.told === 1 || this.told % 100 === 0) await trimLog(pool, this.receiver.id, mostLogged);
   }
 }

@@ -69,7 +69,8 @@ export class NoticeReceiver implements Receiver {
     try {
       return { ok: true, answer: await this.channel.send(messageOf(event, birthIn(history)), signal) };
     } catch (error) {
-      return { ok: false, answer: error instanceof Unsent ? error.message : problemOf(error) };
+      if (error instanceof Unsent) return { ok: false, answer: error.message, isFinal: error.isFinal };
+      return { ok: false, answer: problemOf(error) };
     }
   }
 
@@ -80,7 +81,8 @@ export class NoticeReceiver implements Receiver {
   async settle(event: StoredEvent, { ok, answer }: Told, attempts: number): Promise<void> {
     const { ledger } = this.context;
     const { id: run } = streamParts(event.stream);
-    const { process, owner } = birthIn(await ledger.read(event.stream));
+    const { process, owner: asker } = birthIn(await ledger.read(event.stream));
+    const owner = (process && (await this.ownerOf(process.id))) ?? asker;
     const title = titles[kinds[event.type]!];
     const of = { run, process: process?.id ?? null, owner, channel: this.channel.name, title };
     const id = this.noticeOf(event);
@@ -89,13 +91,27 @@ export class NoticeReceiver implements Receiver {
     await handle(ledger, notification, id, order);
   }
 
+  /** It is told in his log, whoever asked for the run. */
+  private async ownerOf(process: string): Promise<string | null> {
+    const stream = `process-${process}`;
+    const births = await birthsOf(this.context.pool, [{ stream }]);
+    return births.get(stream)?.owner ?? null;
+  }
+
   private noticeOf({ stream, type }: StoredEvent): string {
     return notificationId(streamParts(stream).id, kinds[type]!, this.channel.name);
   }
 }
 
-/** The other side did answer, and did not take it. */
-export class Unsent extends Error {}
+/** The other side did answer, and did not take it; `isFinal`: nor would it later. */
+export class Unsent extends Error {
+  constructor(
+    answer: string,
+    readonly isFinal: boolean,
+  ) {
+    super(answer);
+  }
+}
 
 function birthIn([birth]: StoredEvent[]): RunRequested {
   return birth!.data as RunRequested;

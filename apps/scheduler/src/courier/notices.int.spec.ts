@@ -5,6 +5,7 @@ import { newId, notificationId, type NotificationEvent, type Policies, type RunE
 import { type Context } from '#service';
 import { bornOf, eventually, metaBy, processOf, World } from '../../../../libs/testing/src/context.js';
 import { Courier } from './courier.js';
+import { subscribe, verified } from './webhooks.harness.js';
 
 let world: World;
 let context: Context;
@@ -98,7 +99,7 @@ describe('ntfy', () => {
     expect(type).toBe('NotificationSent');
     expect(data).toEqual({
       ...{ run, process: processOf('p').id, owner: 'ann', channel: 'ntfy', title: 'Task Complete', attempts: 1 },
-      ...{ answer: '200 thanks', at: expect.any(String) },
+      ...{ answer: '200', at: expect.any(String) },
     });
     const [{ path, headers, body } = { path: '', headers: {}, body: '' }] = ntfy.received;
     expect([path, body]).toEqual(['/topic', 'nightly has ended well']);
@@ -153,6 +154,49 @@ describe('ntfy', () => {
     expect([type, data.attempts, data.answer]).toEqual(['NotificationFailed', 1, '403 no']);
   });
 
+  test('its topic is a password: no answer that names it is recorded', async () => {
+    ntfy.answer = (response) => response.writeHead(500).end('{"topic":"topic"}');
+    const run = await ran(['error'], [started(), failed()]);
+    const text = `select from delivery where status = 'pending' and answer = '500 {"…":"…"}'`;
+    await eventually(async () => (await context.pool.query(text)).rowCount === 1);
+    ntfy.answer = (response) => response.end('{"topic":"topic"}');
+    expect((await noticed(run, 'error', 'ntfy')).data.answer).toBe('200');
+  });
+
+  test('what it will never take is given up at once, and the next goes out', async () => {
+    ntfy.answer = (response) => response.writeHead(400).end('no');
+    const run = await ran(['error'], [started(), failed()]);
+    const { type, data } = await noticed(run, 'error', 'ntfy');
+    expect([type, data.attempts, data.answer]).toEqual(['NotificationFailed', 1, '400 no']);
+    ntfy.answer = null;
+    const next = await ran(['error'], [started(), failed()]);
+    expect((await noticed(next, 'error', 'ntfy')).type).toBe('NotificationSent');
+  });
+
+  test('a text that is longer than it takes is cut at a character', async () => {
+    const run = await ran(['completion'], [started(), succeeded()], { name: `a${'é'.repeat(3_000)}` });
+    await noticed(run, 'completion', 'ntfy');
+    const { body } = ntfy.received[0]!;
+    expect(Buffer.byteLength(body)).toBeLessThan(4_096);
+    expect(body).toMatch(/^aé+…$/);
+  });
+
+  test('is told in the log of the process that it is of, whoever asked for the run', async () => {
+    const { id } = processOf('p');
+    const defined = { type: 'ProcessDefined', data: { name: 'nightly', owner: 'nora' } } as never;
+    await context.ledger.append({ stream: `process-${id}`, expected: 0, events: [defined], meta: metaBy('nora') });
+    const hook = await subscribe(context, ntfy.url, { owner: 'nora', types: ['NotificationSent'], processes: [id] });
+    const run = await ran(['completion'], [started(), succeeded()]);
+    expect((await noticed(run, 'completion', 'ntfy')).data.owner).toBe('nora');
+    const hooks = () => ntfy.received.filter(({ path }) => path !== '/topic');
+    await eventually(() => hooks().length >= 2);
+    const told = verified(hook, hooks()) as unknown as NotificationEvent[];
+    expect(told.map(({ type, data }) => [type, data.run, data.process])).toEqual([
+      ['NotificationSent', run, id],
+      ['NotificationSent', run, id],
+    ]);
+  });
+
   test('what was told before a crash is not told again', async () => {
     const run = await ran(['completion'], [started(), succeeded()]);
     await noticed(run, 'completion', 'ntfy');
@@ -180,6 +224,13 @@ describe('mail', () => {
     expect(letter).toMatch(/^Subject: Task Failed: weekly has failed: exit code 3\r$/m);
     expect(letter).toMatch(/^Importance: High\r$/im);
     expect(letter).toContain('\r\n\r\nweekly has failed: exit code 3');
+  });
+
+  test('that is refused for good is given up at once', async () => {
+    refusal = Object.assign(new Error('no such mailbox'), { responseCode: 550 });
+    const run = await ran(['error'], [started(), failed()]);
+    const { type, data } = await noticed(run, 'error', 'mail');
+    expect([type, data.attempts, data.answer]).toEqual(['NotificationFailed', 1, 'refused: 550']);
   });
 
   test('that is refused is tried again; ntfy does not wait for it', async () => {

@@ -19,7 +19,7 @@ import {
   type WebhookEvent,
   type WebhookSettings,
 } from '#domain';
-import { handle, withStore } from '#ledger';
+import { handle, repeated, withStore } from '#ledger';
 import { committed, Context, metaOf, Outbound } from '#service';
 import { deliveriesOf, webhookOf, webhooksOf } from './webhook.rows.js';
 
@@ -40,6 +40,8 @@ export class WebhookController {
   }: Request<WebhookSettings & { id: string; secret: SealedSecret }>): Promise<Committed<WebhookEvent>> {
     const { ledger } = this.context;
     const meta = metaOf(call);
+    const before = call.idempotency && (await repeated<WebhookEvent>(ledger, meta));
+    if (before) return committed(before);
     await this.check(settings, meta.actor);
     const order = { type: 'CreateWebhook' as const, meta, data: { ...settings, secret: { sealed: secret.id } } };
     const created = { ...settings, owner: meta.actor, secret: secret.id, at: meta.now };

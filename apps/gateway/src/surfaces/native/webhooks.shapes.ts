@@ -18,7 +18,7 @@ export const webhookBody = z.strictObject({
     .array(z.string().regex(/^[A-Z][A-Za-z]{1,62}$/, 'must be the name of an event'))
     .max(100)
     .default([]),
-  processes: z.array(z.uuid()).max(100).default([]),
+  processes: z.array(z.uuid().toLowerCase()).max(100).default([]),
 });
 export const replayBody = z.strictObject({ from: position });
 export const webhooksQuery = z.object({
