@@ -35,7 +35,9 @@ export class SessionController {
     const sid = newId();
     const exp = Math.floor(Date.now() / 1_000) + minutes * 60;
     const expiresAt = new Date(exp * 1_000).toISOString();
-    const meta = { ...metaOf(call), actor: account.id };
+    // Signing in again is another session, whatever key the request has.
+    const { idempotency: _, ...order } = call;
+    const meta = { ...metaOf(order), actor: account.id };
     const open = { type: 'OpenSession' as const, meta, data: { user: account.id, expiresAt } };
     const row = { id: sid, user: account.id, expiresAt };
     await handle(this.context.ledger, session, sid, open, {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
-import { type FastifyRequest } from 'fastify';
+import { type FastifyReply, type FastifyRequest } from 'fastify';
 import { ExtractJwt, Strategy, type JwtFromRequestFunction, type StrategyOptionsWithoutRequest } from 'passport-jwt';
 import { subjects, type Session } from '#bus';
 import { newId, Refusal } from '#domain';
@@ -9,8 +9,29 @@ import { Context } from '#service';
 /** The cookies that the documents name; each holds the session's token. */
 export const cookieNames = ['connect.sid', 'next-auth.session-token'] as const;
 
+/** Shaped as our tokens are: `connect.sid` is also what any Express application on the same host calls its cookie. */
+const isToken = (value: string | undefined) => value !== undefined && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(value);
+
 export const cookieToken = (request: { cookies?: Record<string, string | undefined> }): string | null =>
-  cookieNames.map((name) => request.cookies?.[name]).find(Boolean) ?? null;
+  cookieNames.map((name) => request.cookies?.[name]).find(isToken) ?? null;
+
+/** The session's cookie under the name of one document; who signed in by another before is that no more. */
+export function setSession(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: (typeof cookieNames)[number],
+  { token, expiresAt, secure }: { token: string; expiresAt: string; secure: boolean },
+): void {
+  const others = cookieNames.filter((other) => other !== name && isToken(request.cookies[other]));
+  for (const other of others) void reply.clearCookie(other, { path: '/' });
+  void reply.setCookie(name, token, {
+    path: '/',
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: secure || request.protocol === 'https',
+    expires: new Date(expiresAt),
+  });
+}
 
 export const bearerToken = ExtractJwt.fromAuthHeaderAsBearerToken() as unknown as (
   request: FastifyRequest,

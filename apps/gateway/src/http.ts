@@ -16,7 +16,7 @@ import { bearerToken, cookieToken } from './credentials.js';
 import { Live } from './live.js';
 import { Drain } from './drain.js';
 import { describeApi } from './openapi.js';
-import { HttpRefusal, pathOf, RefusalFilter, surfaceOf } from './refusals.js';
+import { HttpRefusal, pathOf, RefusalFilter, routedPath, surfaceOf } from './refusals.js';
 import { RateLimiter } from './rate-limiter.js';
 import { routes } from './route.js';
 import { TokenCheck } from './token-check.js';
@@ -36,6 +36,7 @@ export async function createHttp(module: Type | { module: Type }, context: Conte
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 200 },
     forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
+    http: { shouldUpgradeCallback },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       filter.answer(error, request, reply),
     rewriteUrl: ({ url = '/' }: IncomingMessage) => withoutPrefix(url, config.RUNLEDGER_JOBS_PREFIX),
@@ -76,7 +77,7 @@ export async function listen(app: NestFastifyApplication, { config, log }: Conte
   drain.add(app.getHttpServer());
   await app.listen(first!, config.HOST);
   for (const port of more) {
-    const server = createServer(handler).on('clientError', answerClientError);
+    const server = createServer({ shouldUpgradeCallback }, handler).on('clientError', answerClientError);
     live.attach(server);
     tasks.attach(server);
     drain.add(server);
@@ -85,6 +86,9 @@ export async function listen(app: NestFastifyApplication, { config, log }: Conte
   }
   log.info({ host: config.HOST, ports: config.PORT }, 'listening');
 }
+
+/** Whoever offers to go on in another protocol (h2c) is answered in this one. */
+const shouldUpgradeCallback = ({ headers }: IncomingMessage): boolean => headers.upgrade?.toLowerCase() === 'websocket';
 
 const exposedHeaders = [
   'X-RateLimit-Limit',
@@ -112,18 +116,18 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
   const secure = securityHeaders(config.production);
   const took = histograms(context);
   fastify.addHook('onRequest', (request, reply, done) => {
-    void reply.headers(request.url.startsWith('/api/') ? secure.data : secure.pages);
+    void reply.headers(routedPath(request).startsWith('/api/') ? secure.data : secure.pages);
     void reply.header('x-correlation-id', request.id);
     correlation.run(request.id, done);
   });
   fastify.addHook('onRequest', (request, reply, done) => {
-    const path = pathOf(request.url);
+    const path = routedPath(request);
     if (surfaceOf(path).limited?.(path)) limit(app, request, reply).then(() => done(), done);
     else done();
   });
   const head = (): Promise<string> => app.get<Caller>(Caller).head();
   fastify.addHook('onSend', (request, reply, _payload, done) => {
-    const path = pathOf(request.url);
+    const path = routedPath(request);
     if (path.startsWith('/api')) void reply.header('cache-control', 'no-store');
     const at = (position: string) => {
       void reply.header('x-ledger-position', position);
@@ -134,7 +138,7 @@ function addHooks(fastify: FastifyInstance, app: NestFastifyApplication, context
     else head().then(at, done);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const path = pathOf(request.url);
+    const path = routedPath(request);
     const status = `${Math.floor(reply.statusCode / 100)}xx`;
     took(surfaceOf(path).name, request.method, status).observe(reply.elapsedTime / 1_000);
     log.debug(

@@ -1,7 +1,8 @@
 import { type FastifyInstance } from 'fastify';
 import { Refusal } from '#domain';
 
-const deepest = 64;
+/** Levels of nesting that are read. */
+export const deepest = 64;
 
 const malformed = (message: string) => new Refusal('malformed', 'MALFORMED_JSON', message);
 
@@ -55,7 +56,7 @@ function refuseUnstorable(value: unknown): void {
 }
 
 /** How deep brackets nest outside of strings: counted on the text, so that no parser has to go down there. */
-function depthOf(text: string): number {
+export function depthOf(text: string): number {
   let depth = 0;
   let most = 0;
   let quoted = false;

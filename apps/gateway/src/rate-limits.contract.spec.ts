@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { adminOf, startStack, type Client, type Stack } from '#testing';
 import { newcomer } from './live/second-user.harness.js';
+import { raw } from './raw.harness.js';
 
 const most = 20;
 let stack: Stack;
@@ -50,4 +51,18 @@ test('whoever is nobody is counted by his address; surfaces that limit nothing, 
     expect([limits(health), limits(native)].flat().every(Number.isNaN)).toBe(true);
   }
   expect(limits(await anonymous())[1]).toBe(most - 2);
+});
+
+test('an address that is written another way is the same address', async () => {
+  const third = await newcomer(stack, 'somebody-else', 'operator');
+  const authorization = third.header('authorization');
+  const targets = ['/api/%74asks', '/%61pi/tasks', '/api/tasks#x', 'http://example.com/api/tasks'];
+  for (const [n, target] of targets.entries()) {
+    const { status, headers, body } = await raw(stack.url, target, { authorization });
+    expect([target, status, headers['cache-control']]).toEqual([target, 200, 'no-store']);
+    expect([target, Number(headers['x-ratelimit-remaining'])]).toEqual([target, most - n - 1]);
+    expect(Object.keys(JSON.parse(body) as object)).toContain('tasks');
+    const refused = await raw(stack.url, target, {});
+    expect([refused.status, JSON.parse(refused.body)]).toMatchObject([401, { error: { code: 'UNAUTHORIZED' } }]);
+  }
 });

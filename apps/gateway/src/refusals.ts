@@ -60,6 +60,12 @@ export const surfaceOf = (path: string): Surface => surfaces.find((surface) => s
 
 export const pathOf = (url: string): string => url.split('?', 1)[0]!;
 
+/** What the router went by: an address that is written another way (escapes, a fragment, with its host) is its route's. */
+export function routedPath({ url, routeOptions }: FastifyRequest): string {
+  const path = pathOf(url);
+  return /^\/[^%#]*$/.test(path) ? path : (routeOptions.url ?? path);
+}
+
 /** The one filter: every error that a client sees leaves through here, in the words of the path's surface. */
 @Catch()
 export class RefusalFilter implements ExceptionFilter {
@@ -71,7 +77,7 @@ export class RefusalFilter implements ExceptionFilter {
 
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     if (reply.sent) return;
-    const surface = surfaceOf(pathOf(request.url));
+    const surface = surfaceOf(routedPath(request));
     const correlationId = typeof request.id === 'string' ? request.id : newId();
     const { status, headers = {}, ...rest } = this.understand(error, surface, correlationId);
     void reply

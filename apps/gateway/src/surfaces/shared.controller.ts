@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { subjects, type SignedIn } from '#bus';
 import { Refusal, roles } from '#domain';
 import { Context } from '#service';
-import { cookieNames } from '../credentials.js';
+import { cookieNames, setSession } from '../credentials.js';
 import { Caller } from '../caller.js';
 import { RateLimiter } from '../rate-limiter.js';
 import { bodyOf } from '../parse.js';
@@ -52,14 +52,7 @@ export class SharedController {
     const { username, password } = bodyOf(login, request);
     await this.limiter.login(request, username);
     const { token, expiresAt, user } = await this.caller.send(request, subjects.signIn, { login: username, password });
-    const secure = request.protocol === 'https' || this.context.config.production;
-    void reply.setCookie(cookieNames[0], token, {
-      path: '/',
-      httpOnly: true,
-      sameSite: 'lax',
-      secure,
-      expires: new Date(expiresAt),
-    });
+    setSession(request, reply, cookieNames[0], { token, expiresAt, secure: this.context.config.production });
     return { message: 'Login successful', access_token: token, token_type: 'bearer', user: cardShape(user) };
   }
 

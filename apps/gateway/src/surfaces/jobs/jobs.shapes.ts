@@ -49,7 +49,7 @@ export const jobBody = z.object({
   priority: z.int().min(0).max(10).default(5),
   queue: queueName.default(defaultQueue),
   scheduled_at: instant.nullable().optional(),
-  batch_id: z.uuid().nullable().optional(),
+  batch_id: z.uuid().toLowerCase().nullable().optional(),
 });
 
 /** The verdicts that a person may give, and what the domain calls them. */
@@ -66,7 +66,7 @@ const word = z.enum(jobStatuses);
 export const jobsQuery = z.object({
   status: word.optional(),
   status_filter: word.optional(),
-  batch_id: z.uuid().optional(),
+  batch_id: z.uuid().toLowerCase().optional(),
   limit: z.coerce.number().int().min(1).max(1_000).optional(),
   cursor: z.string().max(100).optional(),
 });

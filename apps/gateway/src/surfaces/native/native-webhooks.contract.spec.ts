@@ -90,6 +90,9 @@ test('POST /webhooks: the secret is shown once; each event is a signed Event, in
   });
   const { secret: _, ...shown } = made;
   expect(await listOf(ann)).toEqual([shown]);
+  const inCapitals = await subscribe(ann, { types: ['ProcessRetired'], processes: [made.id.toUpperCase()] });
+  expect(inCapitals.processes).toEqual([made.id]);
+  await remove(ann, inCapitals);
   const env = { A_TOKEN: 'canary-in-an-environment' };
   const run = await runToEnd(ann, { kind: 'command', command: ['true'], env });
   await eventually('both', () => Promise.resolve(receiver.received.length === 2));

@@ -67,7 +67,7 @@ export const runsQuery = z.object({
   status: z.enum(runStatuses).optional(),
   owner: z.string().max(64).optional(),
   server: z.string().max(200).optional(),
-  batch: z.uuid().optional(),
+  batch: z.uuid().toLowerCase().optional(),
   from: instant.optional(),
   to: instant.optional(),
 });

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { subjects } from '#bus';
 import { Context } from '#service';
 import { Caller } from '../../caller.js';
-import { cookieNames } from '../../credentials.js';
+import { cookieNames, setSession } from '../../credentials.js';
 import { bodyOf } from '../../parse.js';
 import { RateLimiter } from '../../rate-limiter.js';
 import { Route } from '../../route.js';
@@ -38,13 +38,7 @@ export class TasksAccessController {
     await this.limiter.login(request, login);
     const order = { login, password, minutes: thirtyDays };
     const { token, expiresAt, user } = await this.caller.send(request, subjects.signIn, order);
-    void reply.setCookie(cookieNames[1], token, {
-      path: '/',
-      httpOnly: true,
-      sameSite: 'lax',
-      secure: request.protocol === 'https' || this.context.config.production,
-      expires: new Date(expiresAt),
-    });
+    setSession(request, reply, cookieNames[1], { token, expiresAt, secure: this.context.config.production });
     return { user: { id: user.id, email: user.email, name: user.username } };
   }
 

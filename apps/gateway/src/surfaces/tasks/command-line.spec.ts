@@ -45,6 +45,9 @@ describe('words are split as a shell does', () => {
     [`'a \\ b'`, ['a \\ b']],
     ['a\\', null],
     ['"a', null],
+    ['--a 1 \\\n  --b 2', ['--a', '1', '--b', '2']],
+    ['a\\\nb "c\\\nd"', ['ab', 'cd']],
+    ['a\u3000b', ['a\u3000b']],
     ["'a", null],
   ])('%s', (text, words) => {
     expect(splitWords(text)).toEqual(words);
@@ -59,6 +62,10 @@ describe('words are split as a shell does', () => {
 describe('the action', () => {
   test('a line without arguments is the shell’s', () => {
     expect(actionOf('df -P | tail -1', '{}')).toEqual({ kind: 'command', shell: 'df -P | tail -1' });
+  });
+
+  test('arguments stand beside a line that ends with a line’s end', () => {
+    expect(actionOf('report\r\n', '-v').command).toEqual(['/bin/sh', '-c', 'report "$@"', 'sh', '-v']);
   });
 
   test('arguments stand beside the line', () => {
@@ -80,5 +87,12 @@ describe('the action', () => {
     expect(refused(() => actionOf('x', '["\\u0000"]'))).toMatch(/^args: .*NUL/);
     expect(refused(() => actionOf('x', JSON.stringify(Array(5_000).fill('y'))))).toMatch(/^args: /);
     expect(refused(() => actionOf('claude:', '{}'))).toMatch(/^command: /);
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"a":', '}'],
+    ] as const) {
+      const deep = `${open.repeat(5_000)}1${close.repeat(5_000)}`;
+      expect(refused(() => actionOf('x', deep))).toBe('args: is nested deeper than 64 levels');
+    }
   });
 });

@@ -1,4 +1,5 @@
 import { action, Refusal, type ActionOf } from '#domain';
+import { deepest, depthOf } from '../../json-body.js';
 
 /** What is asked of the `claude` command line instead of a shell. */
 const prompt = /^\s*claude:/i;
@@ -26,7 +27,8 @@ function lineWith(command: string, args: string): Plain {
   const words = argumentsIn(args);
   if (words === null) throw wrong('args', 'a quote or a backslash is left open');
   if (words.length === 0) return { kind: 'command', shell: command };
-  return { kind: 'command', command: ['/bin/sh', '-c', `${command} "$@"`, 'sh', ...words] };
+  // The line's own end would end the command before them.
+  return { kind: 'command', command: ['/bin/sh', '-c', `${command.trimEnd()} "$@"`, 'sh', ...words] };
 }
 
 function promptFor(command: string, args: string): Plain {
@@ -48,15 +50,19 @@ export function argumentsIn(args: string): string[] | null {
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 function jsonIn(args: string): object | null {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(args);
-    return typeof value === 'object' ? value : null;
+    value = JSON.parse(args);
   } catch {
     return null;
   }
+  if (typeof value !== 'object') return null;
+  if (depthOf(args) > deepest) throw wrong('args', `is nested deeper than ${deepest} levels`);
+  return value;
 }
 
-const piece = /\\([\s\S])|'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|([^\s'"\\]+)|(\s+)/y;
+/** A backslash before the line's end takes both away. */
+const piece = /(\\\n)|\\([^])|'([^']*)'|"((?:[^"\\]|\\[^])*)"|([^ \t\r\n'"\\]+)|([ \t\r\n]+)/y;
 
 /** Words as a shell splits them, quotes and backslashes taken away and nothing expanded; null when one is left open. */
 export function splitWords(text: string): string[] | null {
@@ -64,9 +70,10 @@ export function splitWords(text: string): string[] | null {
   let word: string | null = null;
   piece.lastIndex = 0;
   while (piece.lastIndex < text.length) {
-    const [match, escaped, single, double, plain] = piece.exec(text) ?? [];
+    const [match, joined, escaped, single, double, plain] = piece.exec(text) ?? [];
     if (match === undefined) return null;
-    const part = escaped ?? single ?? double?.replace(/\\([$`"\\\n])/g, '$1') ?? plain;
+    if (joined !== undefined) continue;
+    const part = escaped ?? single ?? double?.replace(/\\(?:\n|([$`"\\]))/g, '$1') ?? plain;
     if (part !== undefined) word = (word ?? '') + part;
     else if (word !== null) {
       words.push(word);

@@ -92,15 +92,21 @@ export class TaskFeed {
     );
   }
 
-  /** What runs already is told from the beginning of its attempt. */
+  /** What runs already is told from the beginning of its attempt: of his tasks, whoever started them. */
   private async showRunning(watcher: TaskWatcher): Promise<void> {
-    const owner = watcher.owner === null ? {} : { owner: watcher.owner };
-    const filter = { status: ['running' as const], limit: mostShown, after: this.at, ...owner };
-    const { value } = await this.context.bus.send(subjects.listRuns, filter, meta());
-    for (const row of value.items) {
-      if (!isTaskRun(row) || watcher.gone) continue;
-      const known = await this.known.learn(row);
-      if (known.row.status === 'running') this.follow(watcher, known, { attempt: row.attempt, seq: 0 });
+    const filter = { status: ['running' as const], limit: mostShown, after: this.at };
+    let cursor: string | null | undefined;
+    for (let shown = 0; cursor !== null && shown < mostShown && !watcher.gone;) {
+      const asked = cursor === undefined ? filter : { ...filter, cursor };
+      const { value } = await this.context.bus.send(subjects.listRuns, asked, meta());
+      cursor = value.next;
+      for (const row of value.items) {
+        if (!isTaskRun(row) || watcher.gone) continue;
+        const known = await this.known.learn(row);
+        if (known.row.status !== 'running' || !isFor(watcher, known.owner)) continue;
+        this.follow(watcher, known, { attempt: row.attempt, seq: 0 });
+        shown++;
+      }
     }
   }
 
@@ -160,7 +166,7 @@ export class TaskFeed {
   }
 
   private watchersOf(owner: string): TaskWatcher[] {
-    return [...this.watchers.keys()].filter((watcher) => watcher.owner === null || watcher.owner === owner);
+    return [...this.watchers.keys()].filter((watcher) => isFor(watcher, owner));
   }
 
   private follow(watcher: TaskWatcher, { row }: KnownRun, after: { attempt: number; seq: number }): void {
@@ -181,4 +187,5 @@ export class TaskFeed {
   }
 }
 
+const isFor = (watcher: TaskWatcher, owner: string) => watcher.owner === null || watcher.owner === owner;
 const meta = () => ({ actor: 'system', correlationId: newId() });

@@ -65,6 +65,8 @@ export class TaskSocket implements TaskWatcher, Line {
   }
 
   end(code: number, reason: string): void {
+    // Or the other side's part of the farewell would not be heard.
+    this.socket.resume();
     this.socket.close(code, reason);
   }
 

@@ -1,7 +1,10 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { WebSocket } from 'ws';
 import { adminOf, Client, startStack, type Answer, type Stack } from '#testing';
+import { newcomer } from '../../live/second-user.harness.js';
+import { raw } from '../../raw.harness.js';
 import { expectRefusal } from '../../refused.harness.js';
 import { makeTask, printed, runToEnd } from './tasks.harness.js';
 
@@ -99,6 +102,79 @@ describe('Authentication Endpoints', () => {
     expectRefusal('tasks', 403, await nobody.post('/api/tasks', task, evil));
     expect((await nobody.post('/api/tasks', task, { cookie, origin: stack.url })).status).toBe(201);
     expect((await nobody.post('/api/tasks', task, { cookie })).status).toBe(201);
+  });
+});
+
+describe('two cookies', () => {
+  test('who signs in by one document after another is who signed in last, and signs out of it', async () => {
+    await newcomer(stack, 'bob', 'operator');
+    const before = cookieOf(await nobody.post('/api/auth/login', { username: 'admin', password: stack.adminPassword }));
+    const answer = await nobody.post(
+      '/api/auth/signin',
+      { email: 'bob', password: stack.adminPassword },
+      { cookie: before },
+    );
+    const [cleared, set] = answer.headers.getSetCookie();
+    expect(cleared).toMatch(/^connect\.sid=;/);
+    expect(set).toMatch(/^next-auth\.session-token=ey/);
+    const after = set!.split(';', 1)[0]!;
+    const back = await nobody.post(
+      '/api/auth/login',
+      { username: 'admin', password: stack.adminPassword },
+      { cookie: after },
+    );
+    expect(back.headers.getSetCookie()[0]).toMatch(/^next-auth\.session-token=;/);
+  });
+
+  test('the cookie of another application on this host is none of ours', async () => {
+    const cookie = `connect.sid=s%3Aabc.def; ${cookieOf(await signIn())}`;
+    expect((await nobody.get('/api/tasks', { cookie })).status).toBe(200);
+    expect((await nobody.post('/api/auth/signout', undefined, { cookie })).status).toBe(200);
+    expectRefusal('tasks', 401, await nobody.get('/api/tasks', { cookie }));
+  });
+});
+
+test('signing in twice with one Idempotency-Key gives two sessions that are good', async () => {
+  for (let i = 0; i < 2; i++) {
+    const answer = await nobody.post('/api/auth/signin', credentials(), { 'idempotency-key': 'again' });
+    expect((await nobody.get('/api/tasks', { cookie: cookieOf(answer) })).status).toBe(200);
+  }
+});
+
+describe('offers to go on in another protocol', () => {
+  test('h2c: answered in this one', async () => {
+    const upgrade = {
+      connection: 'Upgrade, HTTP2-Settings',
+      upgrade: 'h2c',
+      'http2-settings': 'AAMAAABkAAQCAAAAAAIAAAAA',
+    };
+    expect((await raw(stack.url, '/health', upgrade)).status).toBe(200);
+    expect((await raw(stack.url, '/api/tasks', upgrade)).status).toBe(401);
+  });
+
+  test('a WebSocket’s handshake that is wrong is refused in JSON', async () => {
+    const authorization = admin.header('authorization');
+    const handshake = { authorization, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' };
+    const { status, headers, body } = await raw(stack.url, '/ws', handshake);
+    expect([status, headers['content-type']]).toEqual([400, 'application/json; charset=utf-8']);
+    expect(JSON.parse(body)).toMatchObject({
+      error: { message: expect.stringMatching(/Sec-WebSocket-Key/) as string },
+    });
+  });
+
+  test('what a socket says before it is welcome is answered after that', async () => {
+    const socket = new WebSocket(`${stack.wsUrl}/ws`, { headers: { authorization: admin.header('authorization') } });
+    const types: string[] = [];
+    socket.on('open', () => socket.send('{"type": "ping"}'));
+    await new Promise<void>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('message', (data) => {
+        types.push((JSON.parse(String(data as Buffer)) as { type: string }).type);
+        if (types.length === 2) resolve();
+      });
+    });
+    socket.terminate();
+    expect(types).toEqual(['connected', 'pong']);
   });
 });
 

@@ -272,6 +272,16 @@ describe('whose tasks', () => {
     expect(client.output(id)).toBe('for oskar\n');
   });
 
+  test('what an admin has begun of somebody’s task is shown to that one when he comes, and to nobody else', async () => {
+    const task = await makeTask(oskar, { command: 'echo for oskar; sleep 60' });
+    const id = await trigger(admin, task);
+    const [his, hers] = [await connect(oskar), await connect(await newcomer(stack, 'nora-ws', 'operator'))];
+    await his.until('the output', () => his.output(id) === 'for oskar\n');
+    await admin.post(`/api/v1/runs/${id}/cancel`, {});
+    await his.some('execution_complete', id);
+    expect(hers.frames.map(({ type }) => type)).toEqual(['connected']);
+  });
+
   test('who is given another role is sent away', async () => {
     const account = { email: 'roleless-ws@example.com', password: 'a long password' };
     const { body: user } = await admin.post<{ id: string }>('/api/v1/users', { ...account, role: 'operator' });

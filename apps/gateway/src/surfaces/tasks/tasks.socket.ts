@@ -49,6 +49,9 @@ export class TaskSockets implements BeforeApplicationShutdown {
     this.rechecks = new Rechecks(context, tokens);
     this.timer = setInterval(() => this.sockets.forEach((socket) => socket.ping()), pingEvery);
     this.timer.unref();
+    this.server.on('wsClientError', (error, socket) =>
+      refuseUpgrade(socket, '/ws', new Refusal('rejected', 'BAD_HANDSHAKE', error.message)),
+    );
   }
 
   attach(http: HttpServer): void {
@@ -88,6 +91,8 @@ export class TaskSockets implements BeforeApplicationShutdown {
   }
 
   private connected(each: WebSocket, { token, session }: Admitted): void {
+    // What it says is heard once it is welcome.
+    each.pause();
     const socket = new TaskSocket(each, token, session, this.group);
     this.sockets.set(socket.id, socket);
     this.rechecks.add(socket, () => socket.end(codes.policy, 'The session has ended'));
@@ -99,7 +104,10 @@ export class TaskSockets implements BeforeApplicationShutdown {
       this.feed.leave(socket);
     });
     const data = { message: `Connected as ${session.user.username}`, client_count: this.sockets.size };
-    const welcome = () => socket.tell({ type: 'connected', data, timestamp: new Date().toISOString() });
+    const welcome = () => {
+      socket.tell({ type: 'connected', data, timestamp: new Date().toISOString() });
+      each.resume();
+    };
     this.feed.join(socket, welcome).catch((err: unknown) => {
       this.context.log.warn({ err, correlationId: newId() }, 'a socket could not join');
       socket.end(codes.failed, 'Try again');
