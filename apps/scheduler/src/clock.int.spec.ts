@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { newId, parseCron, type Policies, type RunRequested } from '#domain';
-import { type StoredEvent } from '#ledger';
+import { newId, parseCron, process, type Policies, type ProcessCommand, type RunRequested } from '#domain';
+import { handle, type StoredEvent } from '#ledger';
 import { type Context } from '#service';
 import { eventually, World } from '../../../libs/testing/src/context.js';
 import { Clock } from './clock.js';
 import { ProcessController } from './process.controller.js';
+import { ticksOf } from './ticks.js';
+import { timersAfter } from './timers.js';
 
 let world: World;
 let contexts: Context[];
@@ -214,6 +216,89 @@ describe('after a gap of five hours', () => {
       left.length > 0 ? [{ process: id, count: left.length, first: left[0], last: left.at(-1) }] : [],
     );
     expect(parseCron(cron).next(new Date())!.toISOString()).toBe(new Date((await timerOf(id)).next_at!).toISOString());
+  });
+});
+
+describe('the end of a pause', () => {
+  const hour = 3_600_000;
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+  const ticks = (id: string, from: string) => ticksOf(context, { process: id, from, to: ago(0), limit: 100 });
+
+  test('what is due at that very instant fires, once', async () => {
+    const id = await define('* * * * * *');
+    const until = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 2_000).toISOString();
+    await disable(id, until);
+    startClocks(3);
+    const fires = await eventually(async () => {
+      const found = await firesOf(id);
+      return found.length >= 2 && found;
+    });
+    expect(fires.map(({ at }) => at).slice(0, 2)).toEqual([until, new Date(Date.parse(until) + 1_000).toISOString()]);
+    const told = await ticks(id, new Date(Date.parse(until) - 1_001).toISOString());
+    expect(told.slice(0, 2)).toMatchObject([
+      { outcome: 'skipped', reason: 'paused' },
+      { at: until, run: expect.any(String) },
+    ]);
+  });
+
+  /** Defined and paused long ago, by the rules and rows of today; nobody has looked since. */
+  async function pausedSince(begun: string, until: string, cron: string, policies: Policies): Promise<string> {
+    const id = newId();
+    const order = (now: string, type: 'DefineProcess' | 'DisableProcess', data: object) => {
+      const by = { now, actor: 'ann', correlationId: newId(), commandId: newId() };
+      return handle(context.ledger, process, id, { type, meta: by, data } as ProcessCommand, {
+        alongside: (_, state, version) => timersAfter(id, state, version),
+      });
+    };
+    const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies };
+    await order(begun, 'DefineProcess', { ...settings, triggers: [{ cron, zone: 'UTC' }], number: 1, owner: 'ann' });
+    await order(begun, 'DisableProcess', { any: false, reason: 'repair', until });
+    return id;
+  }
+
+  test.each([
+    ['latest, which is the default', {}, 1],
+    ['skip', { catchUp: 'skip' as const }, 0],
+    ['all', { catchUp: 'all' as const }, 4],
+  ])('in an outage: what has been due since then follows the catch-up policy: %s', async (_, policies, caughtUp) => {
+    // Half an hour away from now, so that nothing is on time.
+    const cron = `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+    const due = parseCron(cron).between(new Date(Date.now() - 7 * hour), new Date(), 10);
+    const until = due[3]!.toISOString();
+    const begun = ago(7 * hour);
+    const id = await pausedSince(begun, until, cron, policies);
+    startClocks(2);
+    await eventually(async () => new Date((await timerOf(id)).next_at!).getTime() > Date.now());
+    const instants = due.map((at) => at.toISOString());
+    const fired = caughtUp === 0 ? [] : instants.slice(-caughtUp);
+    expect((await firesOf(id)).map(({ at }) => at).sort()).toEqual(fired);
+    const paused = {
+      outcome: 'skipped',
+      reason: 'paused',
+      cause: 'ann',
+      text: 'Skipped: the process was paused (repair).',
+    };
+    expect(await ticks(id, begun)).toMatchObject(
+      instants.map((at, i) => {
+        if (i < 3) return { at, ...paused };
+        return fired.includes(at) ? { at, outcome: 'held' } : { at, outcome: 'skipped', reason: 'missed' };
+      }),
+    );
+  });
+
+  test('before anybody has looked: what has been due since then is not decided', async () => {
+    const cron = `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+    const begun = ago(3 * hour);
+    const id = await pausedSince(begun, ago(2 * hour), cron, {});
+    expect(await ticks(id, begun)).toMatchObject([
+      { reason: 'paused' },
+      { outcome: 'held', reason: 'undecided' },
+      { outcome: 'held', reason: 'undecided' },
+    ]);
+    await enable(id);
+    startClocks(1);
+    await eventually(async () => (await firesOf(id)).length > 0);
+    expect((await ticks(id, begun)).map(({ reason }) => reason)).toEqual(['paused', 'missed', null]);
   });
 });
 

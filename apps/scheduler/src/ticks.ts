@@ -1,7 +1,7 @@
 import {
-  fold,
   foldRun,
   pauseAt,
+  pauseIsOver,
   process,
   scheduledRunId,
   scheduleOf,
@@ -17,11 +17,12 @@ import { type Context } from '#service';
 import { readPause } from './standing.js';
 import { changedText, disabledText, firedText, notedText, pausedText, purgedText, undecidedText } from './tick-text.js';
 
-/** A stretch of a process's life in which its triggers stayed what they are: from its event up to the next one. */
+/** A stretch of a process's life in which its triggers stayed what they are: after its state's `since`, up to and including `to`. */
 interface Stretch {
   state: Process;
   by: ProcessEvent;
   next: ProcessEvent | null;
+  to: string | null;
 }
 
 /** A due instant, and the triggers of which it is one. */
@@ -55,15 +56,19 @@ export async function ticksOf(
 }
 
 function stretchesOf(history: ProcessEvent[]): Stretch[] {
-  return history.map((by, i) => ({ by, next: history[i + 1] ?? null, state: fold(process, history.slice(0, i + 1)) }));
+  let state = process.initial;
+  const states = history.map((event) => (state = process.evolve(state, event)));
+  return history.map((by, i) => ({
+    ...{ by, next: history[i + 1] ?? null, state: states[i]!, to: states[i + 1]?.since ?? null },
+  }));
 }
 
 function dueIn(stretches: Stretch[], from: Date, to: Date, limit: number): Due[] {
   const found: Due[] = [];
   for (const stretch of stretches) {
     if (found.length >= limit) break;
-    const begin = new Date(Math.max(Date.parse(stretch.by.data.at), from.getTime()));
-    const end = new Date(Math.min(stretch.next ? Date.parse(stretch.next.data.at) : Infinity, to.getTime()));
+    const begin = new Date(Math.max(Date.parse(stretch.state.since), from.getTime()));
+    const end = new Date(Math.min(stretch.to === null ? Infinity : Date.parse(stretch.to), to.getTime()));
     if (stretch.state.status === 'retired' || begin >= end) continue;
     found.push(...dueOf(stretch, begin, end, limit - found.length));
   }
@@ -114,7 +119,7 @@ function withoutRun(
   const note = noted.find(({ data }) => triggers.includes(data.trigger) && data.first <= at && at <= data.last);
   if (note?.type === 'ScheduleFiresMissed') return { ...skipped, reason: 'missed', cause: null, text: notedText(note) };
   if (note) return { ...skipped, reason: note.data.reason, cause: note.data.cause, text: notedText(note) };
-  if (state.status === 'disabled') {
+  if (state.status === 'disabled' && !pauseIsOver(state, at)) {
     const disabled = by.type === 'ProcessDisabled' ? by.data : null;
     return { ...skipped, reason: 'paused', cause: disabled?.by ?? null, text: disabledText(disabled) };
   }
