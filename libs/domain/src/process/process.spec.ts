@@ -217,8 +217,13 @@ describe('enable and disable', () => {
       .then([{ type: 'ProcessDisabled', data: { reason: 'holiday', until, ...stamp } }]);
   });
 
-  test('disable again adds nothing', () => {
+  test('disable again adds nothing; another reason takes the place of the one before, or of none', () => {
     given(process, [defined, disabled()]).when(disable()).then([]);
+    given(process, [defined, disabled(), revised]).when(disable()).then([]);
+    const silent: ProcessEvent = { type: 'ProcessDisabled', data: { reason: null, until: null, ...before } };
+    const holiday: ProcessEvent = { type: 'ProcessDisabled', data: { reason: 'holiday', until: null, ...stamp } };
+    given(process, [defined, silent]).when(disable()).then([holiday]);
+    given(process, [defined, disabled(), enabled, silent]).when(disable()).then([holiday]);
   });
 
   test('enabling ends the pause’s end as well', () => {

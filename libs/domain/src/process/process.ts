@@ -9,6 +9,8 @@ export interface Process {
   owner: string;
   revision: number;
   settings: ProcessSettings | null;
+  /** Why it is disabled, where somebody said so. */
+  reason: string | null;
   until: string | null;
   /** What is due up to and including this instant was another state's. */
   since: string;
@@ -36,7 +38,10 @@ interface Allowed {
 /** A definition that can run. Its triggers fire only while it is enabled; by hand it runs in any state but retired. */
 export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
   category: 'process',
-  initial: { status: 'absent', number: 0, owner: '', revision: 0, settings: null, until: null, since: '' },
+  initial: {
+    ...{ status: 'absent', number: 0, owner: '', revision: 0, settings: null },
+    ...{ reason: null, until: null, since: '' },
+  },
   decide(state, command) {
     const { now: at, actor: by } = command.meta;
     if (command.type === 'DefineProcess') {
@@ -65,7 +70,7 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
       case 'DisableProcess': {
         const { reason, until } = command.data;
         if (until !== null && Date.parse(until) <= Date.parse(at)) throw pastEnd();
-        if (state.status === 'disabled' && state.until === until) return [];
+        if (state.status === 'disabled' && state.reason === reason && state.until === until) return [];
         return [{ type: 'ProcessDisabled', data: { reason, until, by, at } }];
       }
       case 'RetireProcess':
@@ -78,14 +83,17 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
     switch (event.type) {
       case 'ProcessDefined': {
         const { number, owner, at: since } = event.data;
-        return { status: 'enabled', number, owner, revision: 1, settings: settingsOf(event.data), until: null, since };
+        const settings = settingsOf(event.data);
+        return { status: 'enabled', number, owner, revision: 1, settings, reason: null, until: null, since };
       }
       case 'ProcessRevised':
         return { ...state, revision: event.data.revision, settings: settingsOf(event.data), since: event.data.at };
       case 'ProcessEnabled':
-        return { ...state, status: 'enabled', until: null, since: sinceEnabled(state, event.data) };
-      case 'ProcessDisabled':
-        return { ...state, status: 'disabled', until: event.data.until, since: event.data.at };
+        return { ...state, status: 'enabled', reason: null, until: null, since: sinceEnabled(state, event.data) };
+      case 'ProcessDisabled': {
+        const { reason, until, at: since } = event.data;
+        return { ...state, status: 'disabled', reason, until, since };
+      }
       case 'ProcessRetired':
         return { ...state, status: 'retired', since: event.data.at };
       default:
