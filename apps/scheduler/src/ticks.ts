@@ -20,10 +20,13 @@ import { changedText, disabledText, firedText, notedText, pausedText, purgedText
 /** A stretch of a process's life in which its triggers stayed what they are: after its state's `since`, up to and including `to`. */
 interface Stretch {
   state: Process;
-  by: ProcessEvent;
+  /** The newest word on its being disabled, though it may have been revised since. */
+  disabled: Disabled | null;
   next: ProcessEvent | null;
   to: string | null;
 }
+
+type Disabled = Extract<ProcessEvent, { type: 'ProcessDisabled' }>['data'];
 
 /** A due instant, and the triggers of which it is one. */
 interface Due {
@@ -56,11 +59,17 @@ export async function ticksOf(
 }
 
 function stretchesOf(history: ProcessEvent[]): Stretch[] {
-  let state = process.initial;
-  const states = history.map((event) => (state = process.evolve(state, event)));
-  return history.map((by, i) => ({
-    ...{ by, next: history[i + 1] ?? null, state: states[i]!, to: states[i + 1]?.since ?? null },
-  }));
+  const stretches: Stretch[] = [];
+  let { initial: state } = process;
+  let disabled: Disabled | null = null;
+  history.forEach((event, i) => {
+    state = process.evolve(state, event);
+    if (event.type === 'ProcessDisabled') disabled = event.data;
+    const before = stretches.at(-1);
+    if (before) before.to = state.since;
+    stretches.push({ state, disabled, next: history[i + 1] ?? null, to: null });
+  });
+  return stretches;
 }
 
 function dueIn(stretches: Stretch[], from: Date, to: Date, limit: number): Due[] {
@@ -111,7 +120,7 @@ function ofRun(at: string, id: string, events: RunEvent[]): Tick {
 }
 
 function withoutRun(
-  { at, triggers, stretch: { state, by, next } }: Due,
+  { at, triggers, stretch: { state, disabled, next } }: Due,
   noted: ScheduleEvent[],
   paused: PauseInterval | null,
 ): Tick {
@@ -120,7 +129,6 @@ function withoutRun(
   if (note?.type === 'ScheduleFiresMissed') return { ...skipped, reason: 'missed', cause: null, text: notedText(note) };
   if (note) return { ...skipped, reason: note.data.reason, cause: note.data.cause, text: notedText(note) };
   if (state.status === 'disabled' && !pauseIsOver(state, at)) {
-    const disabled = by.type === 'ProcessDisabled' ? by.data : null;
     return { ...skipped, reason: 'paused', cause: disabled?.by ?? null, text: disabledText(disabled) };
   }
   if (paused) return { ...skipped, reason: 'paused', cause: paused.reason, text: pausedText(paused) };
