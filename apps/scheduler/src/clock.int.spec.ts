@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { newId, parseCron, type Policies, type RunRequested } from '#domain';
-import { type StoredEvent } from '#ledger';
+import { newId, parseCron, process, type Policies, type ProcessCommand, type RunRequested } from '#domain';
+import { handle, type StoredEvent } from '#ledger';
 import { type Context } from '#service';
 import { eventually, World } from '../../../libs/testing/src/context.js';
 import { Clock } from './clock.js';
 import { ProcessController } from './process.controller.js';
+import { ticksOf } from './ticks.js';
+import { timersAfter } from './timers.js';
 
 let world: World;
 let contexts: Context[];
@@ -182,11 +184,11 @@ describe('after the answer to', () => {
   });
 });
 
-describe('after a gap of five hours', () => {
-  const hour = 3_600_000;
-  /** Half an hour away from now, so that nothing is on time. */
-  const hourly = () => `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
+const hour = 3_600_000;
+/** Half an hour away from now, so that nothing is on time. */
+const hourly = () => `${(new Date().getUTCMinutes() + 30) % 60} * * * *`;
 
+describe('after a gap of five hours', () => {
   test.each([
     ['latest, which is the default', {}, 1],
     ['skip', { catchUp: 'skip' as const }, 0],
@@ -214,6 +216,105 @@ describe('after a gap of five hours', () => {
       left.length > 0 ? [{ process: id, count: left.length, first: left[0], last: left.at(-1) }] : [],
     );
     expect(parseCron(cron).next(new Date())!.toISOString()).toBe(new Date((await timerOf(id)).next_at!).toISOString());
+  });
+});
+
+describe('a pause', () => {
+  const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
+  const ticks = (id: string, from: string) => ticksOf(context, { process: id, from, to: ago(0), limit: 100 });
+
+  test('what is due at its very end fires, once', async () => {
+    const id = await define('* * * * * *');
+    const until = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 2_000).toISOString();
+    await disable(id, until);
+    startClocks(3);
+    const fires = await eventually(async () => {
+      const found = await firesOf(id);
+      return found.length >= 2 && found;
+    });
+    expect(fires.map(({ at }) => at).slice(0, 2)).toEqual([until, new Date(Date.parse(until) + 1_000).toISOString()]);
+    const told = await ticks(id, new Date(Date.parse(until) - 1_001).toISOString());
+    expect(told.slice(0, 2)).toMatchObject([
+      { outcome: 'skipped', reason: 'paused' },
+      { at: until, run: expect.any(String) },
+    ]);
+  });
+
+  /** By the rules and rows of today, at another time. */
+  function orderAt(now: string, id: string, type: ProcessCommand['type'], data: object) {
+    const by = { now, actor: 'ann', correlationId: newId(), commandId: newId() };
+    return handle(context.ledger, process, id, { type, meta: by, data } as ProcessCommand, {
+      alongside: (_, state, version) => timersAfter(id, state, version),
+    });
+  }
+
+  /** Defined and paused long ago; nobody has looked since. */
+  async function pausedSince(begun: string, until: string | null, cron: string, policies: Policies): Promise<string> {
+    const id = newId();
+    const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies };
+    const defined = { ...settings, triggers: [{ cron, zone: 'UTC' }], number: 1, owner: 'ann' };
+    await orderAt(begun, id, 'DefineProcess', defined);
+    await orderAt(begun, id, 'DisableProcess', { any: false, reason: 'repair', until });
+    return id;
+  }
+
+  test.each([
+    ['latest, which is the default', {}, 1],
+    ['skip', { catchUp: 'skip' as const }, 0],
+    ['all', { catchUp: 'all' as const }, 4],
+  ])(
+    'that ended in an outage: what has been due since then follows the catch-up policy: %s',
+    async (_, policies, caughtUp) => {
+      const cron = hourly();
+      const due = parseCron(cron).between(new Date(Date.now() - 7 * hour), new Date(), 10);
+      const until = due[3]!.toISOString();
+      const begun = ago(7 * hour);
+      const id = await pausedSince(begun, until, cron, policies);
+      startClocks(2);
+      await eventually(async () => new Date((await timerOf(id)).next_at!).getTime() > Date.now());
+      const instants = due.map((at) => at.toISOString());
+      const fired = caughtUp === 0 ? [] : instants.slice(-caughtUp);
+      expect((await firesOf(id)).map(({ at }) => at).sort()).toEqual(fired);
+      const paused = {
+        outcome: 'skipped',
+        reason: 'paused',
+        cause: 'ann',
+        text: 'Skipped: the process was paused (repair).',
+      };
+      expect(await ticks(id, begun)).toMatchObject(
+        instants.map((at, i) => {
+          if (i < 3) return { at, ...paused };
+          return fired.includes(at) ? { at, outcome: 'held' } : { at, outcome: 'skipped', reason: 'missed' };
+        }),
+      );
+    },
+  );
+
+  test('whose end nobody has seen: what has been due since then is not decided', async () => {
+    const begun = ago(3 * hour);
+    const id = await pausedSince(begun, ago(2 * hour), hourly(), {});
+    expect(await ticks(id, begun)).toMatchObject([
+      { reason: 'paused' },
+      { outcome: 'held', reason: 'undecided' },
+      { outcome: 'held', reason: 'undecided' },
+    ]);
+    await enable(id);
+    startClocks(1);
+    await eventually(async () => (await firesOf(id)).length > 0);
+    expect((await ticks(id, begun)).map(({ reason }) => reason)).toEqual(['paused', 'missed', null]);
+  });
+
+  test('goes on, with its reason, whatever is revised meanwhile', async () => {
+    const begun = ago(5 * hour);
+    const id = await pausedSince(begun, null, hourly(), {});
+    await orderAt(ago(4 * hour), id, 'ReviseProcess', { any: false, revision: 1, change: { description: 'new' } });
+    await orderAt(ago(3 * hour), id, 'DisableProcess', { any: false, reason: 'vendor is down', until: null });
+    await orderAt(ago(2 * hour), id, 'ReviseProcess', { any: false, revision: 2, change: { description: 'newer' } });
+    const told = await ticks(id, begun);
+    const paused = told.map(({ reason, cause, text }) => ({ reason, cause, text }));
+    const repair = { reason: 'paused', cause: 'ann', text: 'Skipped: the process was paused (repair).' };
+    const vendor = { ...repair, text: 'Skipped: the process was paused (vendor is down).' };
+    expect(paused).toEqual([repair, repair, vendor, vendor, vendor]);
   });
 });
 

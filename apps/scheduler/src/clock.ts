@@ -152,7 +152,7 @@ export class Clock implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   private order(id: string, order: ProcessCommand) {
-    const alongside = (events: ProcessEvent[], state: Process, at: number) => timersAfter(id, state, at, events);
+    const alongside = (_: ProcessEvent[], state: Process, at: number) => timersAfter(id, state, at);
     return handle(this.context.ledger, process, id, order, { alongside });
   }
 

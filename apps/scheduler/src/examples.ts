@@ -22,7 +22,7 @@ export class Examples implements OnApplicationBootstrap {
       const meta = systemMeta(derivedId('define', id), newId());
       const command = { type: 'DefineProcess' as const, meta, data: { ...settings, number, owner } };
       await handle(ledger, processRules, id, command, {
-        alongside: (events, state, version) => timersAfter(id, state, version, events),
+        alongside: (_, state, version) => timersAfter(id, state, version),
       });
     }
   }

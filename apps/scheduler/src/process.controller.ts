@@ -106,8 +106,8 @@ export class ProcessController {
     log.debug({ process: id, command: command.type }, 'process command');
     const options: HandleOptions<Process, ProcessEvent> = {
       creating,
-      alongside: (events, state, version) => ({
-        ...timersAfter(id, state, version, events),
+      alongside: (_, state, version) => ({
+        ...timersAfter(id, state, version),
         ...heldAfter(id, state, secrets),
       }),
     };

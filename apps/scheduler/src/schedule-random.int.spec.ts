@@ -6,7 +6,9 @@ import {
   pause,
   process,
   type Policies,
+  type Process,
   type ProcessCommand,
+  type ProcessEvent,
   type ScheduleEvent,
   type Trigger,
 } from '#domain';
@@ -24,7 +26,7 @@ import { World } from '../../../libs/testing/src/context.js';
 import { fire, type DueTimer } from './fire.js';
 import { pauseStream, readPause, Standing } from './standing.js';
 import { ticksOf } from './ticks.js';
-import { timersAfter } from './timers.js';
+import { resumeOrdinal, timersAfter } from './timers.js';
 
 /**
  * Processes live through thirty virtual days with outages, pauses, blackouts and edits: the clock's own decisions on the real
@@ -68,8 +70,11 @@ interface Life {
   id: string;
   policies: Policies;
   edits: { at: number; trigger: Trigger }[];
-  disabled: Interval[];
+  disabled: Disabled[];
 }
+
+/** Ended by hand, or by itself: then at an instant that may be due as well. */
+type Disabled = Interval & { byHand: boolean };
 
 let world: World;
 let context: Context;
@@ -121,14 +126,20 @@ function randomLife(): Life {
       ...(named.length > 0 ? { blackouts: named } : {}),
     },
     edits: edits.sort((a, b) => a.at - b.at),
-    disabled: below(2) ? [] : intervals(2, 48 * HOUR),
+    disabled: below(2) ? [] : intervals(2, 48 * HOUR).map(disabledFor),
   };
+}
+
+function disabledFor({ from, to }: Interval): Disabled {
+  if (below(2)) return { from, to, byHand: true };
+  return { from, to: Math.ceil(to / (30 * MINUTE)) * 30 * MINUTE, byHand: false };
 }
 
 type Order = { at: number; command: ProcessCommand };
 
+const meta = (at: number) => ({ now: iso(at), actor: 'ann', correlationId: newId(), commandId: newId() });
+
 function ordersOf({ policies, edits, disabled }: Life): Order[] {
-  const meta = (at: number) => ({ now: iso(at), actor: 'ann', correlationId: newId(), commandId: newId() });
   const settings = { name: 'random', description: null, action: { kind: 'noop' as const }, policies };
   const orders = edits.map(({ at, trigger }, i): Order => {
     if (i === 0) {
@@ -138,10 +149,10 @@ function ordersOf({ policies, edits, disabled }: Life): Order[] {
     const data = { any: false, revision: i, change: { triggers: [trigger] } };
     return { at, command: { type: 'ReviseProcess', meta: meta(at), data } };
   });
-  for (const { from, to } of disabled) {
-    const data = { any: false, reason: 'repair', until: null };
+  for (const { from, to, byHand } of disabled) {
+    const data = { any: false, reason: 'repair', until: byHand ? null : iso(to) };
     orders.push({ at: from, command: { type: 'DisableProcess', meta: meta(from), data } });
-    orders.push({ at: to, command: { type: 'EnableProcess', meta: meta(to), data: { any: false } } });
+    if (byHand) orders.push({ at: to, command: { type: 'EnableProcess', meta: meta(to), data: { any: false } } });
   }
   return orders.sort((a, b) => a.at - b.at);
 }
@@ -162,6 +173,11 @@ function seenBy(then: number): number {
 
 async function live(life: Life): Promise<void> {
   const { ledger, pool } = context;
+  const carryOut = (command: ProcessCommand) =>
+    handle(ledger, process, life.id, command, {
+      alongside: (_: ProcessEvent[], state: Process, version: number) => timersAfter(life.id, state, version),
+      creating: command.type === 'DefineProcess',
+    });
   const orders = ordersOf(life);
   for (;;) {
     const text = `select process_id, ordinal, version, trigger, watermark, definition, next_at,
@@ -177,18 +193,15 @@ async function live(life: Life): Promise<void> {
     const [order] = orders;
     if (order && order.at <= at) {
       orders.shift();
-      const alongside = (
-        events: Parameters<typeof timersAfter>[3],
-        state: Parameters<typeof timersAfter>[1],
-        version: number,
-      ) => timersAfter(life.id, state, version, events);
-      await handle(ledger, process, life.id, order.command, {
-        alongside,
-        creating: order.command.type === 'DefineProcess',
-      });
+      await carryOut(order.command);
       continue;
     }
     if (!row || at > end) return;
+    if (row.ordinal === resumeOrdinal) {
+      const data = { any: true, onlyUntil: new Date(row.next_at).toISOString() };
+      await carryOut({ type: 'EnableProcess', meta: meta(at), data });
+      continue;
+    }
     const standing = await Standing.read(ledger, await readPause(ledger), [row.definition]);
     expect(await fire(context, { ...row, now: iso(at) }, standing)).toBe(true);
   }
@@ -208,7 +221,9 @@ function expectedOf({ edits }: Life): string[] {
 function allowed({ policies, disabled, edits }: Life, at: number): Record<string, boolean> {
   const down = within(outages, at) !== undefined;
   const frozen = (policies.blackouts ?? []).some((name) => within(blackouts[name as 'nights'], at));
-  const changes = [...edits.map((edit) => edit.at), ...disabled.flatMap(({ from, to }) => [from, to])];
+  // An end that was given beforehand changes nothing, whenever it is seen.
+  const ends = disabled.flatMap(({ from, to, byHand }) => (byHand ? [from, to] : [from]));
+  const changes = [...edits.map((edit) => edit.at), ...ends];
   // A clock that looks late finds another definition.
   const overtaken = changes.some((change) => at <= change && change <= seenAt(at) + 900);
   const paused = within(pauses, at) !== undefined || within(disabled, at) !== undefined;

@@ -1,7 +1,7 @@
 import {
-  fold,
   foldRun,
   pauseAt,
+  pauseIsOver,
   process,
   scheduledRunId,
   scheduleOf,
@@ -17,12 +17,16 @@ import { type Context } from '#service';
 import { readPause } from './standing.js';
 import { changedText, disabledText, firedText, notedText, pausedText, purgedText, undecidedText } from './tick-text.js';
 
-/** A stretch of a process's life in which its triggers stayed what they are: from its event up to the next one. */
+/** A stretch of a process's life in which its triggers stayed what they are: after its state's `since`, up to and including `to`. */
 interface Stretch {
   state: Process;
-  by: ProcessEvent;
+  /** The newest word on its being disabled, though it may have been revised since. */
+  disabled: Disabled | null;
   next: ProcessEvent | null;
+  to: string | null;
 }
+
+type Disabled = Extract<ProcessEvent, { type: 'ProcessDisabled' }>['data'];
 
 /** A due instant, and the triggers of which it is one. */
 interface Due {
@@ -55,15 +59,25 @@ export async function ticksOf(
 }
 
 function stretchesOf(history: ProcessEvent[]): Stretch[] {
-  return history.map((by, i) => ({ by, next: history[i + 1] ?? null, state: fold(process, history.slice(0, i + 1)) }));
+  const stretches: Stretch[] = [];
+  let { initial: state } = process;
+  let disabled: Disabled | null = null;
+  history.forEach((event, i) => {
+    state = process.evolve(state, event);
+    if (event.type === 'ProcessDisabled') disabled = event.data;
+    const before = stretches.at(-1);
+    if (before) before.to = state.since;
+    stretches.push({ state, disabled, next: history[i + 1] ?? null, to: null });
+  });
+  return stretches;
 }
 
 function dueIn(stretches: Stretch[], from: Date, to: Date, limit: number): Due[] {
   const found: Due[] = [];
   for (const stretch of stretches) {
     if (found.length >= limit) break;
-    const begin = new Date(Math.max(Date.parse(stretch.by.data.at), from.getTime()));
-    const end = new Date(Math.min(stretch.next ? Date.parse(stretch.next.data.at) : Infinity, to.getTime()));
+    const begin = new Date(Math.max(Date.parse(stretch.state.since), from.getTime()));
+    const end = new Date(Math.min(stretch.to === null ? Infinity : Date.parse(stretch.to), to.getTime()));
     if (stretch.state.status === 'retired' || begin >= end) continue;
     found.push(...dueOf(stretch, begin, end, limit - found.length));
   }
@@ -106,7 +120,7 @@ function ofRun(at: string, id: string, events: RunEvent[]): Tick {
 }
 
 function withoutRun(
-  { at, triggers, stretch: { state, by, next } }: Due,
+  { at, triggers, stretch: { state, disabled, next } }: Due,
   noted: ScheduleEvent[],
   paused: PauseInterval | null,
 ): Tick {
@@ -114,8 +128,7 @@ function withoutRun(
   const note = noted.find(({ data }) => triggers.includes(data.trigger) && data.first <= at && at <= data.last);
   if (note?.type === 'ScheduleFiresMissed') return { ...skipped, reason: 'missed', cause: null, text: notedText(note) };
   if (note) return { ...skipped, reason: note.data.reason, cause: note.data.cause, text: notedText(note) };
-  if (state.status === 'disabled') {
-    const disabled = by.type === 'ProcessDisabled' ? by.data : null;
+  if (state.status === 'disabled' && !pauseIsOver(state, at)) {
     return { ...skipped, reason: 'paused', cause: disabled?.by ?? null, text: disabledText(disabled) };
   }
   if (paused) return { ...skipped, reason: 'paused', cause: paused.reason, text: pausedText(paused) };

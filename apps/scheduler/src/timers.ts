@@ -1,4 +1,4 @@
-import { scheduleOf, type Process, type ProcessEvent } from '#domain';
+import { scheduleOf, type Process } from '#domain';
 import { type Alongside } from '#ledger';
 
 /** What a fire needs of its process, kept beside the timer so that the clock reads no stream. */
@@ -14,10 +14,10 @@ export interface Definition {
 /** The row that ends a pause; triggers count from 0. */
 export const resumeOrdinal = -1;
 
-/** The timers of a process after its newest event: counted from that event's instant, the past is never evaluated again. */
-export function timersAfter(id: string, state: Process, version: number, events: ProcessEvent[]): Alongside {
+/** The timers of a process after its newest event: counted from that event on, the past is never evaluated again. */
+export function timersAfter(id: string, state: Process, version: number): Alongside {
   if (!state.settings) return {};
-  const now = new Date(events.at(-1)!.data.at);
+  const since = new Date(state.since);
   const { name, action, policies, triggers } = state.settings;
   const definition: Definition = {
     number: state.number,
@@ -29,10 +29,10 @@ export function timersAfter(id: string, state: Process, version: number, events:
   };
   const fires = state.status === 'enabled' ? triggers : [];
   const timers = fires.map((trigger, ordinal) => {
-    const nextAt = scheduleOf(trigger).next(now)?.toISOString() ?? null;
-    return { ordinal, trigger, watermark: now.toISOString(), nextAt };
+    const nextAt = scheduleOf(trigger).next(since)?.toISOString() ?? null;
+    return { ordinal, trigger, watermark: state.since, nextAt };
   });
-  const resume = { ordinal: resumeOrdinal, trigger: null, watermark: now.toISOString(), nextAt: state.until };
+  const resume = { ordinal: resumeOrdinal, trigger: null, watermark: state.since, nextAt: state.until };
   const paused = state.status === 'disabled' && state.until ? [resume] : [];
   return { timer_set: [{ process: id, version, definition, timers: [...timers, ...paused] }] };
 }

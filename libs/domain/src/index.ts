@@ -61,7 +61,7 @@ export {
 } from './batch/batch.js';
 export { type BatchCreated, type BatchEvent } from './batch/batch.events.js';
 export { type RunRow, foldRun } from './run/run.row.js';
-export { type Process, type ProcessCommand, noSuchProcess, process } from './process/process.js';
+export { type Process, type ProcessCommand, noSuchProcess, pauseIsOver, process } from './process/process.js';
 export {
   type ProcessChange,
   type ProcessEvent,

@@ -38,6 +38,7 @@ export type ProcessChange = Partial<Omit<ProcessSettings, 'action'> & { action: 
 export type ProcessEvent =
   | { type: 'ProcessDefined'; data: ProcessSettings & { number: number; owner: string; by: string; at: string } }
   | { type: 'ProcessRevised'; data: ProcessSettings & { revision: number; by: string; at: string } }
-  | { type: 'ProcessEnabled'; data: { by: string; at: string } }
+  /** `from`: the end that its pause had been given, where it had come by then; what is due from then on counts. */
+  | { type: 'ProcessEnabled'; data: { by: string; at: string; from?: string } }
   | { type: 'ProcessDisabled'; data: { by: string; at: string; reason: string | null; until: string | null } }
   | { type: 'ProcessRetired'; data: { by: string; at: string } };

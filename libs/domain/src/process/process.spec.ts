@@ -217,13 +217,76 @@ describe('enable and disable', () => {
       .then([{ type: 'ProcessDisabled', data: { reason: 'holiday', until, ...stamp } }]);
   });
 
-  test('disable again adds nothing', () => {
+  test('disable again adds nothing; another reason takes the place of the one before, or of none', () => {
     given(process, [defined, disabled()]).when(disable()).then([]);
+    given(process, [defined, disabled(), revised]).when(disable()).then([]);
+    const silent: ProcessEvent = { type: 'ProcessDisabled', data: { reason: null, until: null, ...before } };
+    const holiday: ProcessEvent = { type: 'ProcessDisabled', data: { reason: 'holiday', until: null, ...stamp } };
+    given(process, [defined, silent]).when(disable()).then([holiday]);
+    given(process, [defined, disabled(), enabled, silent]).when(disable()).then([holiday]);
   });
 
   test('enabling ends the pause’s end as well', () => {
     const state = [defined, disabled('2026-06-01T00:00:00.000Z'), enabled].reduce(process.evolve, process.initial);
     expect(state).toMatchObject({ status: 'enabled', until: null });
+  });
+
+  test.each(['2026-05-01T10:00:08.999Z', now, '2026-05-01T12:00:09+02:00'])(
+    'an end that is past is refused: %s',
+    (until) => {
+      given(process, [defined]).when(disable(until)).thenRefused('malformed', 'UNTIL_PAST');
+      given(process, [defined, disabled()]).when(disable(until)).thenRefused('malformed', 'UNTIL_PAST');
+    },
+  );
+});
+
+describe('the end of a pause', () => {
+  const come = '2026-05-01T10:00:00.000Z';
+  const later = '2026-05-01T10:00:10.000Z';
+  const resume = (onlyUntil: string): ProcessCommand => ({ ...enable, data: { any: true, onlyUntil } });
+  const resumed = (from?: string): ProcessEvent => ({
+    type: 'ProcessEnabled',
+    data: { ...(from ? { from } : {}), ...stamp },
+  });
+  const sinceOf = (...events: ProcessEvent[]) => events.reduce(process.evolve, process.initial).since;
+
+  test('is told where it has come, whoever enables', () => {
+    given(process, [defined, disabled(come)])
+      .when(resume(come))
+      .then([resumed(come)]);
+    given(process, [defined, disabled(come)])
+      .when(enable)
+      .then([resumed(come)]);
+    given(process, [defined, disabled(later)])
+      .when(enable)
+      .then([resumed()]);
+  });
+
+  test('is what the order says, though the clock here may be behind', () => {
+    given(process, [defined, disabled(later)])
+      .when(resume(later))
+      .then([resumed(later)]);
+  });
+
+  test('that has been moved, or of a pause that is over, ends nothing', () => {
+    given(process, [defined, disabled(later)])
+      .when(resume(come))
+      .then([]);
+    given(process, [defined, disabled()]).when(resume(come)).then([]);
+    given(process, [defined, disabled(come), resumed(come)])
+      .when(resume(come))
+      .then([]);
+  });
+
+  test('what is due at that very instant counts; without one, what is due after the order', () => {
+    expect(sinceOf(defined, disabled(come), resumed(come))).toBe('2026-05-01T09:59:59.999Z');
+    expect(sinceOf(defined, disabled(), resumed())).toBe(now);
+  });
+
+  test('takes nothing from a revision that came after it', () => {
+    const at = '2026-05-01T10:00:05.000Z';
+    const change: ProcessEvent = { type: 'ProcessRevised', data: { ...revised.data, at } as never };
+    expect(sinceOf(defined, disabled(come), change, resumed(come))).toBe(at);
   });
 });
 

@@ -9,7 +9,11 @@ export interface Process {
   owner: string;
   revision: number;
   settings: ProcessSettings | null;
+  /** Why it is disabled, where somebody said so. */
+  reason: string | null;
   until: string | null;
+  /** What is due up to and including this instant was another state's. */
+  since: string;
 }
 
 export type ProcessCommand =
@@ -34,7 +38,10 @@ interface Allowed {
 /** A definition that can run. Its triggers fire only while it is enabled; by hand it runs in any state but retired. */
 export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
   category: 'process',
-  initial: { status: 'absent', number: 0, owner: '', revision: 0, settings: null, until: null },
+  initial: {
+    ...{ status: 'absent', number: 0, owner: '', revision: 0, settings: null },
+    ...{ reason: null, until: null, since: '' },
+  },
   decide(state, command) {
     const { now: at, actor: by } = command.meta;
     if (command.type === 'DefineProcess') {
@@ -54,12 +61,16 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
         if (enabled === false && state.status === 'enabled') events.push(disabledBy(command.meta));
         return events;
       }
-      case 'EnableProcess':
-        if (command.data.onlyUntil !== undefined && command.data.onlyUntil !== state.until) return [];
-        return state.status === 'enabled' ? [] : [{ type: 'ProcessEnabled', data: { by, at } }];
+      case 'EnableProcess': {
+        const { onlyUntil } = command.data;
+        if (state.status === 'enabled' || (onlyUntil !== undefined && onlyUntil !== state.until)) return [];
+        const from = onlyUntil ?? (pauseIsOver(state, at) ? state.until : null);
+        return [{ type: 'ProcessEnabled', data: { ...(from === null ? {} : { from }), by, at } }];
+      }
       case 'DisableProcess': {
-        if (state.status === 'disabled' && state.until === command.data.until) return [];
         const { reason, until } = command.data;
+        if (until !== null && Date.parse(until) <= Date.parse(at)) throw pastEnd();
+        if (state.status === 'disabled' && state.reason === reason && state.until === until) return [];
         return [{ type: 'ProcessDisabled', data: { reason, until, by, at } }];
       }
       case 'RetireProcess':
@@ -71,22 +82,36 @@ export const process: Decider<Process, ProcessCommand, ProcessEvent> = {
   evolve(state, event) {
     switch (event.type) {
       case 'ProcessDefined': {
-        const { number, owner } = event.data;
-        return { status: 'enabled', number, owner, revision: 1, settings: settingsOf(event.data), until: null };
+        const { number, owner, at: since } = event.data;
+        const settings = settingsOf(event.data);
+        return { status: 'enabled', number, owner, revision: 1, settings, reason: null, until: null, since };
       }
       case 'ProcessRevised':
-        return { ...state, revision: event.data.revision, settings: settingsOf(event.data) };
+        return { ...state, revision: event.data.revision, settings: settingsOf(event.data), since: event.data.at };
       case 'ProcessEnabled':
-        return { ...state, status: 'enabled', until: null };
-      case 'ProcessDisabled':
-        return { ...state, status: 'disabled', until: event.data.until };
+        return { ...state, status: 'enabled', reason: null, until: null, since: sinceEnabled(state, event.data) };
+      case 'ProcessDisabled': {
+        const { reason, until, at: since } = event.data;
+        return { ...state, status: 'disabled', reason, until, since };
+      }
       case 'ProcessRetired':
-        return { ...state, status: 'retired' };
+        return { ...state, status: 'retired', since: event.data.at };
       default:
         return state;
     }
   },
 };
+
+/** Whether the end that its pause was given has come, though nobody may have enabled it yet. */
+export const pauseIsOver = ({ until }: Process, instant: string): boolean =>
+  until !== null && Date.parse(until) <= Date.parse(instant);
+
+/** What is due at the very end of a pause counts, unless it was somebody else's before: a revision's of a while after it. */
+function sinceEnabled({ since }: Process, { from, at }: { from?: string; at: string }): string {
+  if (from === undefined) return at;
+  const end = new Date(Date.parse(from) - 1).toISOString();
+  return end > since ? end : since;
+}
 
 export const noSuchProcess = () => new Refusal('not-found', 'PROCESS_NOT_FOUND', 'No such process');
 
@@ -139,6 +164,12 @@ function refusePast(triggers: Trigger[], before: Trigger[], now: string): void {
   const message = 'is past: nothing would ever run';
   const issues = [{ code: 'custom', path: ['triggers', past, 'at'], message }];
   throw new Refusal('malformed', 'TRIGGER_PAST', `triggers.${past}.at: ${message}`, { issues });
+}
+
+function pastEnd(): Refusal {
+  const message = 'is past: there would be no pause';
+  const issues = [{ code: 'custom', path: ['until'], message }];
+  return new Refusal('malformed', 'UNTIL_PAST', `until: ${message}`, { issues });
 }
 
 function settingsOf({ name, description, action, triggers, policies, document }: ProcessSettings): ProcessSettings {

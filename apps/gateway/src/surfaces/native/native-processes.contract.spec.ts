@@ -221,13 +221,34 @@ describe('POST /processes/{id}/enable · /disable', () => {
       (await runsOf(admin, id)).some((run) => run.scheduledFor! > until),
     );
     const fired = (await runsOf(admin, id)).map(({ scheduledFor }) => Date.parse(scheduledFor!));
-    expect(fired.filter((at) => at > off && at <= Date.parse(until))).toEqual([]);
+    expect(fired.filter((at) => at > off && at < Date.parse(until))).toEqual([]);
     await admin.post(`/api/v1/processes/${id}/disable`, {});
   });
 
-  test.each([{ until: 'tomorrow' }, { until: '2027-01-01' }, { why: 'x' }])('%j is refused', async (body) => {
+  test.each([
+    ['2999-01-01T00:00:00+16:00', '2998-12-31T08:00:00.000Z'],
+    ['2999-01-01T00:00:00.123456-23:59', '2999-01-01T23:59:00.123Z'],
+  ])('until: whatever its offset: %s', async (until, stored) => {
     const { id } = await define(admin, {});
-    expect((await admin.post(`/api/v1/processes/${id}/disable`, body)).status).toBe(422);
+    const off = await admin.post<Process>(`/api/v1/processes/${id}/disable`, { until });
+    expect([off.status, off.body.enabled]).toEqual([200, false]);
+    const { items } = (await admin.get<List<LedgerEvent>>(`/api/v1/events?stream=process-${id}`)).body;
+    expect(items.at(-1)?.data).toMatchObject({ until: stored });
+  });
+
+  test.each([
+    ...['tomorrow', '2027-01-01', '2001-01-01T00:00:00Z', '0000-01-01T00:00:00Z', '0000-01-01T00:00:00+23:59'],
+    '9999-12-31T23:59:59-00:01',
+  ])('until: %s is refused', async (until) => {
+    const { id } = await define(admin, {});
+    const { status, body } = await admin.post<Problem>(`/api/v1/processes/${id}/disable`, { until });
+    expect([status, body.errors[0]?.path]).toEqual([422, 'until']);
+    expect((await read(id)).enabled).toBe(true);
+  });
+
+  test('an unknown field is refused', async () => {
+    const { id } = await define(admin, {});
+    expect((await admin.post(`/api/v1/processes/${id}/disable`, { why: 'x' })).status).toBe(422);
   });
 });
 

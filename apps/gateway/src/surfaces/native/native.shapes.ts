@@ -19,6 +19,11 @@ const parameters = z.record(z.string().max(100), z.unknown()).nullable().optiona
 const instant = z.iso.datetime({ offset: true });
 const position = z.string().regex(/^\d{1,18}$/, 'must be a position');
 
+/** An offset may be one that the store cannot read, and lead beyond the four digits that RFC 3339 has for a year. */
+const end = instant
+  .refine((given) => new Date(given).getUTCFullYear() <= 9999, 'must be before the year 10000')
+  .transform((given) => new Date(given).toISOString());
+
 export const processBody = z.strictObject({
   name,
   description: text(2_000).nullable().default(null),
@@ -38,7 +43,7 @@ export const processChange = z.strictObject({
 
 export const disableBody = z.strictObject({
   reason: text(500).nullable().default(null),
-  until: instant.nullable().default(null),
+  until: end.nullable().default(null),
 });
 export const runProcessBody = z.strictObject({ parameters });
 export const runBody = z.strictObject({ name: name.optional(), action, policies: policies.default({}), parameters });
