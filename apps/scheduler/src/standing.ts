@@ -15,7 +15,7 @@ import {
   type Window,
 } from '#domain';
 import { type Append, type Ledger } from '#ledger';
-import { type Block } from './due.js';
+import { tellEvery, type Block } from './due.js';
 import { type Definition } from './timers.js';
 
 export const pauseStream = 'pause-everything';
@@ -68,7 +68,7 @@ export class Standing {
 
   private blackoutAt({ policies }: Definition, instant: Date): Block | null {
     for (const name of policies.blackouts ?? []) {
-      const until = endOfWindow(this.calendars.get(name)!.state, instant);
+      const until = endOfWindow(this.calendars.get(name)!.state, instant, tellEvery);
       if (until) return { reason: 'blackout', cause: name, until };
     }
     return null;
