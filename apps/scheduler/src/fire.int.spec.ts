@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
+  calendar,
+  calendarId,
   newId,
   process,
   scheduledRunId,
@@ -95,4 +97,24 @@ test('births that are stale leave their instants due', async () => {
   expect(await decided(one, await read(one, id, day('03:30:00.000')))).toBe(true);
   const instants = ['01:00:00.000', '02:00:00.000', '03:00:00.000'].map(day);
   expect(await Promise.all(instants.map((at) => isBorn(id, at)))).toEqual([true, true, true]);
+});
+
+test('a window that is extended before its skips are told puts them off again: the timer is not due all the while', async () => {
+  const freeze = (to: string) => [{ from: day('10:00:00.000'), to: day(to) }];
+  const id = calendarId('freeze');
+  const data = { name: 'freeze', description: null, windows: freeze('10:00:05.000') };
+  await handle(one.ledger, calendar, id, { type: 'DefineCalendar', meta: by(day('09:00:00.000')), data });
+  const often = await define('* * * * * *', { blackouts: ['freeze'] }, day('09:59:59.500'));
+  const after = async (now: string) => {
+    expect(await decided(one, await read(one, often, now))).toBe(true);
+    const { watermark, next_at } = await read(one, often, now);
+    return [iso(watermark), iso(next_at)];
+  };
+  expect(await after(day('10:00:00.010'))).toEqual([day('09:59:59.999'), day('10:00:05.000')]);
+  const change = { any: false, change: { windows: freeze('10:00:08.000') } };
+  await handle(one.ledger, calendar, id, { type: 'ReviseCalendar', meta: by(day('10:00:02.000')), data: change });
+  expect(await after(day('10:00:05.010'))).toEqual([day('09:59:59.999'), day('10:00:08.000')]);
+  expect(await after(day('10:00:08.010'))).toEqual([day('10:00:08.010'), day('10:00:09.000')]);
+  expect(await notesOf(often)).toMatchObject([{ reason: 'blackout', count: 8 }]);
+  expect(await isBorn(often, day('10:00:08.000'))).toBe(true);
 });
