@@ -1,6 +1,16 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { handle, type StoredEvent } from '#ledger';
-import { calendarId, newId, user, type Policies, type Role, type RunRequested, type Window } from '#domain';
+import {
+  calendar,
+  calendarId,
+  newId,
+  process,
+  user,
+  type Policies,
+  type Role,
+  type RunRequested,
+  type Window,
+} from '#domain';
 import { type Context } from '#service';
 import { eventually, metaBy, World } from '../../../libs/testing/src/context.js';
 import { CalendarController } from './calendar.controller.js';
@@ -125,6 +135,28 @@ test('a blackout calendar: nothing fires while a window is open, and it fires ag
   ]);
   await calendars.retire({ data: { id: calendarId('freeze'), any: false }, meta: meta() });
   await firesUntil(id, 1);
+});
+
+test('a window whose zone there is no more pauses who names its calendar, and says that it is the calendar', async () => {
+  const windows: Window[] = [{ cron: '0 22 * * *', zone: 'Mars/Olympus', for: '1h' }];
+  const data = { name: 'nights', description: null, windows };
+  await handle(context.ledger, calendar, calendarId('nights'), { type: 'DefineCalendar', meta: metaBy(), data });
+  const id = await define({ blackouts: ['nights'] });
+  const paused = await eventually(async () => (await context.ledger.read(`process-${id}`))[1]);
+  const reason = /^its schedule cannot be computed: the blackout calendar “nights” has a window that cannot be: .*Mars/;
+  expect(paused).toMatchObject({ type: 'ProcessDisabled', data: { reason: expect.stringMatching(reason) } });
+  expect(await firesOf(id)).toEqual([]);
+});
+
+test('a trigger whose zone there is no more has no instants; its neighbour has', async () => {
+  const id = newId();
+  const gone = { cron: '* * * * * *', zone: 'Mars/Olympus' };
+  const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies: {}, owner: 'ann' };
+  const now = new Date(Date.now() - 30_000).toISOString();
+  const data = { ...settings, number: 1, triggers: [gone, { every: '10s' }] };
+  const order = { type: 'DefineProcess' as const, meta: { ...metaBy(), now }, data };
+  await handle(context.ledger, process, id, order, { creating: true });
+  expect(await ticksOf(id)).toHaveLength(3);
 });
 
 test('a calendar that there is not cannot be named', async () => {

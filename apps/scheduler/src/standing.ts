@@ -1,8 +1,10 @@
 import {
+  CronError,
   calendar,
   calendarId,
   endOfWindow,
   fold,
+  ifComputable,
   may,
   pause,
   pauseAt,
@@ -68,7 +70,12 @@ export class Standing {
 
   private blackoutAt({ policies }: Definition, instant: Date): Block | null {
     for (const name of policies.blackouts ?? []) {
-      const until = endOfWindow(this.calendars.get(name)!.state, instant, tellEvery);
+      const until = ifComputable(
+        () => endOfWindow(this.calendars.get(name)!.state, instant, tellEvery),
+        (problem) => {
+          throw new CronError(`the blackout calendar “${name}” has a window that cannot be: ${problem}`);
+        },
+      );
       if (until) return { reason: 'blackout', cause: name, until };
     }
     return null;

@@ -70,7 +70,7 @@ export {
   type Trigger,
 } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
-export { describeTriggers, expressionOf, scheduleOf, trigger } from './process/trigger.js';
+export { describeTriggers, expressionOf, ifComputable, scheduleOf, trigger } from './process/trigger.js';
 export {
   type Activity,
   type ActivityEvent,
