@@ -170,6 +170,20 @@ test('a calendar that there is not cannot be named', async () => {
   await expect(revise).rejects.toMatchObject({ kind: 'malformed', code: 'NO_SUCH_CALENDAR' });
 });
 
+test('a calendar that was retired may stay named, but not be named anew', async () => {
+  const settings = { description: null, windows: always };
+  for (const name of ['leaves', 'stays']) await calendars.define({ data: { name, ...settings }, meta: meta() });
+  const id = await define({ blackouts: ['leaves'] });
+  const other = await define({ blackouts: ['stays'] });
+  await calendars.retire({ data: { id: calendarId('leaves'), any: false }, meta: meta() });
+  const name = (process: string, ...blackouts: string[]) => {
+    const change = { policies: { blackouts, priority: 7 } };
+    return processes.revise({ data: { id: process, any: false, revision: 1, change }, meta: meta() });
+  };
+  expect((await name(id, 'stays', 'Leaves')).events[0]?.type).toBe('ProcessRevised');
+  await expect(name(other, 'stays', 'leaves')).rejects.toMatchObject({ code: 'NO_SUCH_CALENDAR' });
+});
+
 async function userWith(role: Role): Promise<string> {
   const id = newId();
   const data = { number: 1, username: id, email: `${id}@example.com`, role };

@@ -95,7 +95,6 @@ export {
   calendarBody,
   calendarId,
   calendarWindows,
-  noSuchCalendar,
 } from './calendar/calendar.js';
 export { type CalendarEvent, type CalendarSettings, type Window } from './calendar/calendar.events.js';
 export { endOfWindow } from './calendar/window.js';
