@@ -7,6 +7,7 @@ import {
   foldSource,
   isOver,
   newId,
+  process,
   runStatuses,
   type ActivityEvent,
   type ActivitySource,
@@ -16,8 +17,9 @@ import {
   type RunEvent,
   type RunRow,
   type RunStatus,
+  type Trigger,
 } from '#domain';
-import { rebuild, type StoredEvent } from '#ledger';
+import { handle, rebuild, type StoredEvent } from '#ledger';
 import { type Context } from '#service';
 import { quickest } from '#testing';
 import { bornOf, eventually, metaBy, processOf, request, World } from '../../../libs/testing/src/context.js';
@@ -372,4 +374,26 @@ describe('pages', () => {
     const started = { limit: 5, started: true, cursor: `2000-01-01T00:00:00.000Z_${huge}` };
     expect((await runs.list({ data: started, meta })).value.items).toEqual([]);
   });
+});
+
+test('a trigger whose zone there is no more keeps no list from being shown', async () => {
+  const defined = async (triggers: Trigger[]) => {
+    const settings = {
+      name: newId(),
+      description: null,
+      action: { kind: 'noop' as const },
+      policies: {},
+      owner: 'ann',
+    };
+    const data = { ...settings, number: ++numbers, triggers };
+    const order = { type: 'DefineProcess' as const, meta: metaBy(), data };
+    return handle(context.ledger, process, newId(), order, { creating: true });
+  };
+  const gone = { cron: '0 2 * * *', zone: 'Mars/Olympus' };
+  const alone = await defined([gone]);
+  const { position: after, stream } = await defined([gone, { at: '2099-01-01T00:00:00.000Z' }]);
+  const filter = { order: 'newest' as const, limit: 100, after };
+  const { items } = (await processes.list({ data: filter, meta })).value;
+  const nextOf = (of: string) => items.find(({ id }) => `process-${id}` === of)?.nextRunAt;
+  expect([nextOf(alone.stream), nextOf(stream)]).toEqual([null, '2099-01-01T00:00:00.000Z']);
 });

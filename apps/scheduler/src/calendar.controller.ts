@@ -9,10 +9,11 @@ import {
   type CalendarEvent,
   type CalendarSettings,
 } from '#domain';
-import { handle, withStore } from '#ledger';
+import { handle, withStore, type StoredEvent } from '#ledger';
 import { committed, Context, metaOf } from '#service';
 
 type Answer = Promise<Committed<CalendarEvent>>;
+type Shown = Promise<Committed<CalendarEvent> & { card: CalendarCard }>;
 
 /** Blackout calendars, by name. They are few: a list folds them all. */
 @Controller()
@@ -20,13 +21,13 @@ export class CalendarController {
   constructor(private readonly context: Context) {}
 
   @Answers(subjects.defineCalendar)
-  define({ data, meta }: Request<CalendarSettings>): Answer {
-    return this.order(calendarId(data.name), { type: 'DefineCalendar', meta: metaOf(meta), data });
+  define({ data, meta }: Request<CalendarSettings>): Shown {
+    return this.shown(calendarId(data.name), { type: 'DefineCalendar', meta: metaOf(meta), data });
   }
 
   @Answers(subjects.reviseCalendar)
-  revise({ data: { id, ...data }, meta }: Request<OnOne & { change: Partial<CalendarSettings> }>): Answer {
-    return this.order(id, { type: 'ReviseCalendar', meta: metaOf(meta), data });
+  revise({ data: { id, ...data }, meta }: Request<OnOne & { change: Partial<CalendarSettings> }>): Shown {
+    return this.shown(id, { type: 'ReviseCalendar', meta: metaOf(meta), data });
   }
 
   @Answers(subjects.retireCalendar)
@@ -41,12 +42,24 @@ export class CalendarController {
     const { rows } = await withStore(() => pool.query<{ stream: string }>({ name: 'calendar-streams', text }));
     const histories = await Promise.all(rows.map(({ stream }) => ledger.read(stream)));
     return histories.flatMap((history, i) => {
-      const { settings, owner } = fold(calendar, history as unknown as CalendarEvent[]);
-      return settings ? [{ id: streamParts(rows[i]!.stream).id, owner, ...settings }] : [];
+      const card = cardOf(streamParts(rows[i]!.stream).id, history);
+      return card ? [card] : [];
     });
+  }
+
+  /** With the calendar as the order left it: one that is repeated by its key is answered so whatever became of the calendar. */
+  private async shown(id: string, command: CalendarCommand): Shown {
+    const answer = await this.order(id, command);
+    const history = await this.context.ledger.read(answer.stream);
+    return { ...answer, card: cardOf(id, history.slice(0, answer.version))! };
   }
 
   private async order(id: string, command: CalendarCommand): Answer {
     return committed(await handle(this.context.ledger, calendar, id, command));
   }
+}
+
+function cardOf(id: string, history: StoredEvent[]): CalendarCard | null {
+  const { settings, owner } = fold(calendar, history as unknown as CalendarEvent[]);
+  return settings && { id, owner, ...settings };
 }

@@ -1,6 +1,6 @@
 import { catchUpWindowOf, type BlockReason, type Policies, type Schedule } from '#domain';
 
-/** Why nothing fires at an instant, and up to when that holds; `cause` in words. */
+/** Why nothing fires at an instant, and up to when that holds, or for `tellEvery` at least; `cause` in words. */
 export interface Block {
   reason: BlockReason;
   cause: string;
@@ -35,7 +35,7 @@ const tolerance = 60_000;
 const mostCaughtUp = 100;
 const mostEnumerated = 10_000;
 /** Blocked instants that follow each other closely are told of together, at least this often. */
-const tellEvery = 10_000;
+export const tellEvery = 10_000;
 
 /**
  * Decides every instant in (watermark, now]: blocked ones are skipped, on time ones fire; late ones follow the catch-up policy

@@ -25,7 +25,8 @@ export async function fire({ ledger, log }: Context, timer: DueTimer, standing: 
   const schedule = scheduleOf(timer.trigger);
   const blockAt = standing.blockAt(definition);
   const decision = decide(schedule, new Date(timer.watermark), new Date(timer.now), definition.policies, blockAt);
-  const requires = [{ stream: `process-${id}`, version }, ...standing.requires(definition)];
+  // That nobody has noted meanwhile what came to these instants, too.
+  const requires = [{ stream: `process-${id}`, version }, toldOf(timer), ...standing.requires(definition)];
   const advance = advanceOf(timer, decision);
   const skips = decision.skips.length > 0;
   const births = decision.fires.map((instant) => birthOf(timer, instant));
@@ -38,19 +39,20 @@ export async function fire({ ledger, log }: Context, timer: DueTimer, standing: 
   const answers = await Promise.all(appends.map((append) => ledger.append(append)));
   if (answers.some(({ verdict }) => isStale(verdict))) return false;
   for (const instant of decision.fires) log.debug({ process: id, instant }, 'fired');
-  let last = answers.at(-1)?.verdict.verdict;
   if (skips) {
     const { verdict } = await ledger.append({ ...skipped(timer, decision.skips), requires, alongside: advance });
     if (isStale(verdict)) return false;
-    last = verdict.verdict;
+    // Somebody's note from here on is there, and went with his watermark: up to where he had looked, which may be less far.
+    if (verdict.verdict === 'duplicate') return true;
     for (const skip of decision.skips)
       if (skip.reason === 'missed') log.warn({ process: id, ...skip }, 'due instants were missed');
-  }
-  if (last !== 'appended') await ledger.call(advance);
+  } else if (answers.at(-1)?.verdict.verdict !== 'appended') await ledger.call(advance);
   return true;
 }
 
-/** The process, its owner's rights or the pause have changed since the timer was read: the next tick reads them. */
+const toldOf = ({ process_id, told }: DueTimer) => ({ stream: `schedule-${process_id}`, version: told });
+
+/** The process, its notes, its owner's rights or the pause have changed since the timer was read: the next tick reads them. */
 const isStale = ({ verdict }: Verdict) => verdict === 'stale' || verdict === 'conflict';
 
 function advanceOf({ process_id: process, ordinal, version }: DueTimer, { watermark, next: nextAt }: Decision) {
@@ -69,13 +71,16 @@ function birthOf({ process_id: id, definition }: DueTimer, instant: string): (nu
 }
 
 /** Before the watermark moves over them: an instant that did not fire says why. Told once: who comes second finds the stream longer. */
-function skipped({ process_id: process, ordinal, trigger, watermark, told }: DueTimer, skips: Skip[]): Append {
-  const meta = systemMeta(derivedId('skipped', process, String(ordinal), new Date(watermark).toISOString()), process);
+function skipped(timer: DueTimer, skips: Skip[]): Append {
+  const { process_id: process, ordinal, version, trigger, watermark } = timer;
+  const from = [String(ordinal), String(version), new Date(watermark).toISOString()];
+  const meta = systemMeta(derivedId('skipped', process, ...from), process);
   const of = { process, trigger: ordinal, expression: expressionOf(trigger) };
   const events = skips.map(({ reason, cause, ...instants }): ScheduleEvent => {
     if (reason === 'missed')
       return { type: 'ScheduleFiresMissed', data: { ...of, ...instants, reason: 'missed while nothing ran' } };
     return { type: 'ScheduleFiresSkipped', data: { ...of, ...instants, reason, cause: cause! } };
   });
-  return { stream: `schedule-${process}`, expected: told, events, meta };
+  const { stream, version: expected } = toldOf(timer);
+  return { stream, expected, events, meta };
 }

@@ -11,11 +11,14 @@ import {
 import {
   calendar,
   calendarId,
+  CronError,
   fold,
   noSuchProcess,
   process,
   Refusal,
   type CalendarEvent,
+  type DomainEvent,
+  type Meta,
   type Policies,
   type Process,
   type ProcessCommand,
@@ -24,7 +27,7 @@ import {
   type SealedSecret,
 } from '#domain';
 import { admit, secretRows } from '#admission';
-import { handle, type Alongside, type HandleOptions } from '#ledger';
+import { handle, repeated, type Alongside, type HandleOptions } from '#ledger';
 import { committed, Context, metaOf } from '#service';
 import { timersAfter } from './timers.js';
 
@@ -37,6 +40,8 @@ export class ProcessController {
   @Answers(subjects.defineProcess)
   async define({ data: { id, secrets, ...settings }, meta: call }: Request<DefineProcess>): Answer {
     const meta = metaOf(call);
+    const before = await this.before<ProcessEvent>(meta);
+    if (before) return before;
     await this.checkBlackouts(settings.policies);
     const number = await this.context.ledger.number('process');
     const data = { ...settings, number, owner: meta.actor };
@@ -44,10 +49,12 @@ export class ProcessController {
   }
 
   @Answers(subjects.reviseProcess)
-  async revise({ data, meta }: Request<ReviseProcess>): Answer {
-    const { id, secrets, ...order } = data;
-    await this.checkBlackouts(order.change.policies);
-    return this.order(id, { type: 'ReviseProcess', meta: metaOf(meta), data: order }, { secrets });
+  async revise({ data: { id, secrets, ...order }, meta: call }: Request<ReviseProcess>): Answer {
+    const meta = metaOf(call);
+    const before = await this.before<ProcessEvent>(meta);
+    if (before) return before;
+    await this.checkBlackouts(order.change.policies, id);
+    return this.order(id, { type: 'ReviseProcess', meta, data: order }, { secrets });
   }
 
   @Answers(subjects.enableProcess)
@@ -74,8 +81,9 @@ export class ProcessController {
   }: Request<OnOne & { run: string; parameters: Record<string, unknown> | null }>): Promise<Committed<RunEvent>> {
     const { ledger } = this.context;
     const meta = metaOf(call);
-    const history = await ledger.read(`process-${data.id}`);
-    const state = fold(process, history as unknown as ProcessEvent[]);
+    const before = await this.before<RunEvent>(meta);
+    if (before) return before;
+    const state = await this.stateOf(data.id);
     const mine = data.any || state.owner === meta.actor;
     if (!state.settings || state.status === 'retired' || !mine) throw noSuchProcess();
     const { name, action, policies } = state.settings;
@@ -86,11 +94,25 @@ export class ProcessController {
     return committed(await admit(ledger, data.run, asked, meta));
   }
 
-  /** A misspelt name would be a blackout that never is. */
-  private async checkBlackouts({ blackouts = [] }: Partial<Policies> = {}): Promise<void> {
+  /** The first answer to an order that is repeated by its key: whatever became since of what it names. */
+  private async before<E extends DomainEvent>(meta: Meta): Promise<Committed<E> | null> {
+    const handled = meta.idempotency ? await repeated<E>(this.context.ledger, meta) : null;
+    return handled && committed(handled);
+  }
+
+  private async stateOf(id: string): Promise<Process> {
+    return fold(process, (await this.context.ledger.read(`process-${id}`)) as unknown as ProcessEvent[]);
+  }
+
+  /** A misspelt name would be a blackout that never is. One that the process has stays, though its calendar was retired since. */
+  private async checkBlackouts({ blackouts = [] }: Partial<Policies> = {}, id?: string): Promise<void> {
+    if (blackouts.length === 0) return;
     const { ledger } = this.context;
+    const had = id === undefined ? null : (await this.stateOf(id)).settings;
+    const kept = new Set(had?.policies.blackouts?.map(calendarId));
     const found = await Promise.all(blackouts.map((name) => ledger.read(`calendar-${calendarId(name)}`)));
-    const unknown = found.findIndex((history) => !fold(calendar, history as unknown as CalendarEvent[]).settings);
+    const isThere = (history: unknown) => fold(calendar, history as CalendarEvent[]).settings !== null;
+    const unknown = blackouts.findIndex((name, i) => !kept.has(calendarId(name)) && !isThere(found[i]));
     if (unknown < 0) return;
     const message = `there is no calendar ${JSON.stringify(blackouts[unknown])}`;
     const issues = [{ code: 'custom', path: ['policies', 'blackouts', unknown], message }];
@@ -111,8 +133,14 @@ export class ProcessController {
         ...heldAfter(id, state, secrets),
       }),
     };
-    return committed(await handle(ledger, process, id, command, options));
+    return committed(await handle(ledger, process, id, command, options).catch(refuseIncomputable));
   }
+}
+
+/** A trigger was in order when it was written; its zone may have gone since. */
+function refuseIncomputable(error: unknown): never {
+  if (!(error instanceof CronError)) throw error;
+  throw new Refusal('rejected', 'TRIGGER_BROKEN', `Its schedule cannot be computed, change it first: ${error.message}`);
 }
 
 /** A retired process holds none; runs that still need one hold it themselves. */

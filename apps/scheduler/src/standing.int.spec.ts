@@ -1,6 +1,16 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { handle, type StoredEvent } from '#ledger';
-import { calendarId, newId, user, type Policies, type Role, type RunRequested, type Window } from '#domain';
+import {
+  calendar,
+  calendarId,
+  newId,
+  process,
+  user,
+  type Policies,
+  type Role,
+  type RunRequested,
+  type Window,
+} from '#domain';
 import { type Context } from '#service';
 import { eventually, metaBy, World } from '../../../libs/testing/src/context.js';
 import { CalendarController } from './calendar.controller.js';
@@ -127,6 +137,32 @@ test('a blackout calendar: nothing fires while a window is open, and it fires ag
   await firesUntil(id, 1);
 });
 
+test('a window whose zone there is no more pauses who names its calendar, and says that it is the calendar', async () => {
+  const windows: Window[] = [{ cron: '0 22 * * *', zone: 'Mars/Olympus', for: '1h' }];
+  const data = { name: 'nights', description: null, windows };
+  await handle(context.ledger, calendar, calendarId('nights'), { type: 'DefineCalendar', meta: metaBy(), data });
+  const id = await define({ blackouts: ['nights'] });
+  const paused = await eventually(async () => (await context.ledger.read(`process-${id}`))[1]);
+  const reason = /^its schedule cannot be computed: the blackout calendar “nights” has a window that cannot be: .*Mars/;
+  expect(paused).toMatchObject({ type: 'ProcessDisabled', data: { reason: expect.stringMatching(reason) } });
+  expect(await firesOf(id)).toEqual([]);
+});
+
+test('a trigger whose zone there is no more has no instants; its neighbour has; nobody enables it', async () => {
+  const id = newId();
+  const gone = { cron: '* * * * * *', zone: 'Mars/Olympus' };
+  const settings = { name: id, description: null, action: { kind: 'noop' as const }, policies: {}, owner: 'ann' };
+  const now = new Date(Date.now() - 30_000).toISOString();
+  const data = { ...settings, number: 1, triggers: [gone, { every: '10s' }] };
+  const order = { type: 'DefineProcess' as const, meta: { ...metaBy(), now }, data };
+  await handle(context.ledger, process, id, order, { creating: true });
+  expect(await ticksOf(id)).toHaveLength(3);
+  const one = { id, any: false };
+  await processes.disable({ data: { ...one, reason: null, until: null }, meta: meta() });
+  const enabling = processes.enable({ data: one, meta: meta() });
+  await expect(enabling).rejects.toMatchObject({ kind: 'rejected', code: 'TRIGGER_BROKEN' });
+});
+
 test('a calendar that there is not cannot be named', async () => {
   await expect(define({ blackouts: ['no such'] })).rejects.toMatchObject({
     kind: 'malformed',
@@ -136,6 +172,20 @@ test('a calendar that there is not cannot be named', async () => {
   const change = { policies: { blackouts: ['no such'] } };
   const revise = processes.revise({ data: { id, any: false, revision: 1, change }, meta: meta() });
   await expect(revise).rejects.toMatchObject({ kind: 'malformed', code: 'NO_SUCH_CALENDAR' });
+});
+
+test('a calendar that was retired may stay named, but not be named anew', async () => {
+  const settings = { description: null, windows: always };
+  for (const name of ['leaves', 'stays']) await calendars.define({ data: { name, ...settings }, meta: meta() });
+  const id = await define({ blackouts: ['leaves'] });
+  const other = await define({ blackouts: ['stays'] });
+  await calendars.retire({ data: { id: calendarId('leaves'), any: false }, meta: meta() });
+  const name = (process: string, ...blackouts: string[]) => {
+    const change = { policies: { blackouts, priority: 7 } };
+    return processes.revise({ data: { id: process, any: false, revision: 1, change }, meta: meta() });
+  };
+  expect((await name(id, 'stays', 'Leaves')).events[0]?.type).toBe('ProcessRevised');
+  await expect(name(other, 'stays', 'leaves')).rejects.toMatchObject({ code: 'NO_SUCH_CALENDAR' });
 });
 
 async function userWith(role: Role): Promise<string> {

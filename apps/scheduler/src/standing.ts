@@ -1,8 +1,10 @@
 import {
+  CronError,
   calendar,
   calendarId,
   endOfWindow,
   fold,
+  ifComputable,
   may,
   pause,
   pauseAt,
@@ -15,7 +17,7 @@ import {
   type Window,
 } from '#domain';
 import { type Append, type Ledger } from '#ledger';
-import { type Block } from './due.js';
+import { tellEvery, type Block } from './due.js';
 import { type Definition } from './timers.js';
 
 export const pauseStream = 'pause-everything';
@@ -24,6 +26,11 @@ interface Read<S> {
   state: S;
   /** What a fire requires: that nothing was said meanwhile. */
   at: { stream: string; version: number };
+}
+
+interface Span {
+  from: Date;
+  until: Date;
 }
 
 /** What may keep due instants from firing, as it stands now: the pause of everything, blackout calendars, the owners' rights. */
@@ -55,23 +62,38 @@ export class Standing {
 
   blockAt(definition: Definition): (instant: Date) => Block | null {
     const lacking = lackOf(this.owners.get(definition.owner)!.state, definition);
+    const seen = new Map<string, Span>();
     return (instant) => {
       const paused = pauseAt(this.pause.state, instant.toISOString());
       if (paused)
         return { reason: 'paused', cause: paused.reason, until: paused.to === null ? null : new Date(paused.to) };
       return (
-        this.blackoutAt(definition, instant) ??
+        this.blackoutAt(definition, instant, seen) ??
         (lacking === null ? null : { reason: 'owner', cause: lacking, until: null })
       );
     };
   }
 
-  private blackoutAt({ policies }: Definition, instant: Date): Block | null {
+  /** `seen`: the window of each calendar that was found last; of thousands of due instants most lie in the one of their neighbour. */
+  private blackoutAt({ policies }: Definition, instant: Date, seen: Map<string, Span>): Block | null {
     for (const name of policies.blackouts ?? []) {
-      const until = endOfWindow(this.calendars.get(name)!.state, instant);
-      if (until) return { reason: 'blackout', cause: name, until };
+      const last = seen.get(name);
+      const isSeen = last && last.from <= instant && instant < last.until;
+      const until = isSeen ? last.until : this.endOf(name, instant);
+      if (!until) continue;
+      if (!isSeen) seen.set(name, { from: instant, until });
+      return { reason: 'blackout', cause: name, until };
     }
     return null;
+  }
+
+  private endOf(name: string, instant: Date): Date | null {
+    return ifComputable(
+      () => endOfWindow(this.calendars.get(name)!.state, instant, tellEvery),
+      (problem) => {
+        throw new CronError(`the blackout calendar “${name}” has a window that cannot be: ${problem}`);
+      },
+    );
   }
 }
 

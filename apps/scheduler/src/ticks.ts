@@ -1,5 +1,6 @@
 import {
   foldRun,
+  ifComputable,
   pauseAt,
   pauseIsOver,
   process,
@@ -84,10 +85,15 @@ function dueIn(stretches: Stretch[], from: Date, to: Date, limit: number): Due[]
   return found;
 }
 
+/** A trigger that cannot be computed any more has no instants that could be told; why it has none its process says. */
 function dueOf(stretch: Stretch, begin: Date, end: Date, limit: number): Due[] {
   const at = new Map<string, number[]>();
   stretch.state.settings!.triggers.forEach((trigger, ordinal) => {
-    for (const instant of scheduleOf(trigger).between(begin, end, limit)) {
+    const instants = ifComputable(
+      () => scheduleOf(trigger).between(begin, end, limit),
+      () => [],
+    );
+    for (const instant of instants) {
       const text = instant.toISOString();
       at.set(text, [...(at.get(text) ?? []), ordinal]);
     }

@@ -134,16 +134,15 @@ export const subjects = {
   endPause: command<Record<string, never>, Committed<PauseEvent>>('cmd.pause.EndPause', 'scheduler', fromGateway),
   /** The pause of everything that holds now. */
   getPause: query<Record<string, never>, PauseInterval | null>('qry.pause.get', 'scheduler', fromGateway),
-  defineCalendar: command<CalendarSettings, Committed<CalendarEvent>>(
+  defineCalendar: command<CalendarSettings, Committed<CalendarEvent> & { card: CalendarCard }>(
     'cmd.calendar.DefineCalendar',
     'scheduler',
     fromGateway,
   ),
-  reviseCalendar: command<OnOne & { change: Partial<Omit<CalendarSettings, 'name'>> }, Committed<CalendarEvent>>(
-    'cmd.calendar.ReviseCalendar',
-    'scheduler',
-    fromGateway,
-  ),
+  reviseCalendar: command<
+    OnOne & { change: Partial<Omit<CalendarSettings, 'name'>> },
+    Committed<CalendarEvent> & { card: CalendarCard }
+  >('cmd.calendar.ReviseCalendar', 'scheduler', fromGateway),
   retireCalendar: command<OnOne, Committed<CalendarEvent>>('cmd.calendar.RetireCalendar', 'scheduler', fromGateway),
   listCalendars: query<Record<string, never>, CalendarCard[]>('qry.calendars.list', 'scheduler', fromGateway),
 

@@ -70,7 +70,7 @@ export {
   type Trigger,
 } from './process/process.events.js';
 export { type ProcessRow, foldProcess } from './process/process.row.js';
-export { describeTriggers, expressionOf, scheduleOf, trigger } from './process/trigger.js';
+export { describeTriggers, expressionOf, ifComputable, scheduleOf, trigger } from './process/trigger.js';
 export {
   type Activity,
   type ActivityEvent,
@@ -95,7 +95,6 @@ export {
   calendarBody,
   calendarId,
   calendarWindows,
-  noSuchCalendar,
 } from './calendar/calendar.js';
 export { type CalendarEvent, type CalendarSettings, type Window } from './calendar/calendar.events.js';
 export { endOfWindow } from './calendar/window.js';

@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { type FilterQuery, type InferEntity } from '@mikro-orm/core';
 import { Answers, subjects, type Page, type ProcessFilter, type ProcessListed, type Request, type Seen } from '#bus';
-import { isId, scheduleOf, type ProcessRow, type RunRow } from '#domain';
+import { ifComputable, isId, scheduleOf, type ProcessRow, type RunRow } from '#domain';
 import { withStore } from '#ledger';
 import { Context } from '#service';
 import { ProcessView } from '../views.js';
@@ -77,8 +77,14 @@ export class ProcessQueries {
   }
 }
 
+/** One trigger that cannot be computed any more is no reason to show no list. */
 function nextRun({ enabled, triggers }: ProcessRow, now: Date): string | null {
   if (!enabled) return null;
-  const due = triggers.flatMap((each) => scheduleOf(each).next(now)?.toISOString() ?? []);
+  const due = triggers.flatMap((each) =>
+    ifComputable(
+      () => scheduleOf(each).next(now)?.toISOString() ?? [],
+      () => [],
+    ),
+  );
   return due.sort()[0] ?? null;
 }

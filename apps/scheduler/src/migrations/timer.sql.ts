@@ -58,7 +58,20 @@ create or replace function timer_set(rows json, refused integer[], at timestampt
 $$;
 `;
 
+const advanceSql = String.raw`
+-- rows: [{process, ordinal, version, watermark, nextAt}]: moves a watermark forward, never back, and only for the definition it was
+-- computed from. One that stays where it is may have another next instant: when what is told later was put off once more.
+create or replace function timer_advance(rows json, refused integer[], at timestamptz) returns json language sql as $$
+  update timer t set watermark = r.watermark, next_at = r."nextAt"
+  from json_to_recordset(rows) as r(n integer, process uuid, ordinal integer, version integer, watermark timestamptz, "nextAt" timestamptz)
+  where t.process_id = r.process and t.ordinal = r.ordinal and t.version = r.version and t.watermark <= r.watermark
+    and r.n <> all (refused);
+  select null::json;
+$$;
+`;
+
 export const schedulerMigrations: [name: string, sql: string][] = [
   ['scheduler-0001-timer', timerSql],
   ['scheduler-0002-trigger', triggerSql],
+  ['scheduler-0003-advance', advanceSql],
 ];

@@ -60,7 +60,9 @@ describe('a calendar', () => {
 });
 
 describe('a window', () => {
-  const ends = (windows: Window[], instant: string) => endOfWindow(windows, new Date(instant))?.toISOString() ?? null;
+  const hour = 3_600_000;
+  const ends = (windows: Window[], instant: string, enough = 72 * hour) =>
+    endOfWindow(windows, new Date(instant), enough)?.toISOString() ?? null;
 
   test('from an instant up to another', () => {
     expect(ends([freeze], '2026-12-23T23:59:59.999Z')).toBeNull();
@@ -83,7 +85,15 @@ describe('a window', () => {
     expect(ends(weekend, '2026-05-02T12:00:00Z')).toBe('2026-05-04T00:00:00.000Z');
     const both = [...weekend, { from: '2026-05-04T00:00:00.000Z', to: '2026-05-04T06:00:00.000Z' }];
     expect(ends(both, '2026-05-02T12:00:00Z')).toBe('2026-05-04T06:00:00.000Z');
-    expect(ends([{ cron: '* * * * *', zone: 'UTC', for: '1m' }], '2026-05-02T12:00:00Z')).not.toBeNull();
+  });
+
+  test('those that touch are one only until the end is far enough off', () => {
+    const hourly: Window[] = [{ cron: '0 * * * *', zone: 'UTC', for: '1h' }];
+    const instant = '2026-05-02T12:00:00Z';
+    expect(ends(hourly, instant, hour)).toBe('2026-05-02T13:00:00.000Z');
+    expect(ends(hourly, instant, hour + 1)).toBe('2026-05-02T14:00:00.000Z');
+    expect(ends(hourly, '2026-05-02T12:59:59.999Z', hour)).toBe('2026-05-02T14:00:00.000Z');
+    expect(ends([freeze], '2026-12-25T00:00:00.000Z', 1)).toBe(freeze.to);
   });
 
   test('is kept in UTC, and UTC where it says no zone', () => {

@@ -57,7 +57,7 @@ export const calendar: Decider<Calendar, CalendarCommand, CalendarEvent> = {
   },
 };
 
-export const noSuchCalendar = () => new Refusal('not-found', 'CALENDAR_NOT_FOUND', 'No such calendar');
+const noSuchCalendar = () => new Refusal('not-found', 'CALENDAR_NOT_FOUND', 'No such calendar');
 
 const settingsOf = ({ name, description, windows }: CalendarSettings): CalendarSettings => ({
   name,

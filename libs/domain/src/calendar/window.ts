@@ -6,8 +6,6 @@ import { type Window } from './calendar.events.js';
 
 const minute = 60_000;
 const day = 86_400_000;
-/** Windows that follow each other without a gap are taken as one, up to so many. */
-const mostJoined = 1_000;
 
 /** `{"from": "2026-12-24T00:00:00Z", "to": "2026-12-27T00:00:00Z"}` or `{"cron": "0 22 * * FRI", "zone": "Europe/Vienna", "for": "2d"}`. */
 export const window = z
@@ -39,12 +37,14 @@ export const window = z
     return { from: new Date(from!).toISOString(), to: new Date(to!).toISOString() };
   });
 
-/** When the window that this instant lies in ends; null when it lies in none. Begins are in, ends are not. */
-export function endOfWindow(windows: readonly Window[], instant: Date): Date | null {
+/**
+ * When the window that this instant lies in ends; null when it lies in none. Begins are in, ends are not. Windows that follow each
+ * other without a gap are taken as one, but only until the end is `enough` milliseconds off: recurring ones may never leave a gap.
+ */
+export function endOfWindow(windows: readonly Window[], instant: Date, enough: number): Date | null {
   let end: Date | null = null;
-  for (let joined = 0; joined < mostJoined; joined++) {
-    const from: Date = end ?? instant;
-    const ends: Date[] = windows.flatMap((each) => endOf(each, from) ?? []);
+  for (let from = instant; from.getTime() - instant.getTime() < enough; from = end) {
+    const ends = windows.flatMap((each) => endOf(each, from) ?? []);
     if (ends.length === 0) return end;
     end = new Date(Math.max(...ends.map(Number)));
   }

@@ -63,6 +63,18 @@ test('is ended, once', () => {
     .then([]);
 });
 
+test.each([null, '12:00:00'])('is ended though it was begun by a clock that was ahead, up to %s', (until) => {
+  const ahead = begun('10:10:00', 'move', until);
+  given(pause, [ahead])
+    .when(end('10:01:00'))
+    .then([ended('10:01:00')]);
+  given(pause, [ahead, ended('10:01:00')])
+    .when(end('10:02:00'))
+    .then([]);
+  for (const at of ['10:00:00', '10:01:00', '10:10:00', '11:59:59'])
+    expect(reasonAt([ahead, ended('10:01:00')], at)).toBeUndefined();
+});
+
 test('holds from its begin up to its end', () => {
   const events = [begun('10:00:00', 'one', '11:00:00'), begun('10:30:00', 'two'), ended('12:00:00')];
   const at = ['09:59:59', '10:00:00', '10:29:59', '10:30:00', '11:59:59', '12:00:00'];

@@ -25,8 +25,9 @@ export const pause: Decider<Pause, PauseCommand, PauseEvent> = {
   initial: { intervals: [] },
   decide(state, command) {
     const { now: at, actor: by } = command.meta;
+    if (command.type === 'EndPause')
+      return isOpen(state.intervals.at(-1), at) ? [{ type: 'PauseEnded', data: { by, at } }] : [];
     const current = pauseAt(state, at);
-    if (command.type === 'EndPause') return current ? [{ type: 'PauseEnded', data: { by, at } }] : [];
     const { reason, until } = command.data;
     if (until !== null && until <= at) throw pastEnd();
     if (current?.reason === reason && current.to === until) return [];
@@ -53,8 +54,12 @@ export function pauseAt({ intervals }: Pause, instant: string): PauseInterval | 
 
 function endedAt(intervals: PauseInterval[], at: string): PauseInterval[] {
   const last = intervals.at(-1);
-  if (!last || (last.to !== null && last.to <= at)) return intervals;
-  return [...intervals.slice(0, -1), { ...last, to: at }];
+  return isOpen(last, at) ? [...intervals.slice(0, -1), { ...last, to: at }] : intervals;
+}
+
+/** Whether there is something of it left to end, even if it has not begun: it may be a clock's that was ahead. */
+function isOpen(interval: PauseInterval | undefined, at: string): interval is PauseInterval {
+  return interval !== undefined && (interval.to === null || interval.to > at);
 }
 
 function pastEnd(): Refusal {

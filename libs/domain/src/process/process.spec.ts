@@ -363,6 +363,9 @@ describe('a trigger', () => {
     const all = [{ cron: '0 2 * * *', zone: 'Europe/Vienna' }, { every: '1h' }];
     expect(describeTriggers(all)).toBe('at 02:00 every day (Europe/Vienna); every hour');
     expect(describeTriggers([])).toBeNull();
+    // As it may be in the ledger: the zone was there when it was defined.
+    const gone = { cron: '0 2 * * *', zone: 'Mars/Olympus' };
+    expect(describeTriggers([gone, { every: '1h' }])).toMatch(/^.*Mars\/Olympus.*; every hour$/);
     expect([...all, { at: '2027-01-01T00:00:00.000Z' }].map(expressionOf)).toEqual([
       '0 2 * * *',
       '@every 1h',

@@ -36,11 +36,19 @@ export const trigger = z
 
 /** What is wrong with an expression, in words; null when nothing is. */
 export function cronProblem(cron: string, zone?: string): string | null {
-  try {
+  const problem = (): string | null => {
     parseCron(cron, zone);
     return null;
+  };
+  return ifComputable(problem, (message) => message);
+}
+
+/** For who has to go on with a trigger that was in order once: its zone may have gone from the zone database since. */
+export function ifComputable<T>(compute: () => T, otherwise: (problem: string) => T): T {
+  try {
+    return compute();
   } catch (error) {
-    if (error instanceof CronError) return error.message;
+    if (error instanceof CronError) return otherwise(error.message);
     throw error;
   }
 }
@@ -56,9 +64,14 @@ export function expressionOf(trigger: Trigger): string {
   return 'every' in trigger ? `@every ${trigger.every}` : `@at ${trigger.at}`;
 }
 
-/** When a process runs, in words; null for one that only runs by hand. */
+/** When a process runs, in words; null for one that only runs by hand. What cannot be computed says why. */
 export function describeTriggers(triggers: readonly Trigger[]): string | null {
-  return triggers.map((each) => scheduleOf(each).words).join('; ') || null;
+  const wordsOf = (each: Trigger) =>
+    ifComputable(
+      () => scheduleOf(each).words,
+      (problem) => problem,
+    );
+  return triggers.map(wordsOf).join('; ') || null;
 }
 
 function every(text: string): Schedule {

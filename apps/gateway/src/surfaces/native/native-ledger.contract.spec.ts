@@ -187,6 +187,30 @@ describe('Idempotency-Key', () => {
     });
   });
 
+  test('the same answer whatever became of what the order names', async () => {
+    type Id = { id: string };
+    const windows = [{ from: '2099-12-24T00:00:00Z', to: '2099-12-27T00:00:00Z' }];
+    const calendar = { name: 'key freeze', windows };
+    const named = { name: 'named', action: noop, policies: { blackouts: ['key freeze'] } };
+    const made = await admin.post<Id>('/api/v1/calendars', calendar, key('became.calendar'));
+    const place = `/api/v1/calendars/${made.body.id}`;
+    const defined = await admin.post<Process>('/api/v1/processes', named, key('became.process'));
+    const { id } = defined.body;
+    const path = `/api/v1/processes/${id}`;
+    const ran = await admin.post<Run>(`${path}/run`, {}, key('became.run'));
+    expect([made, defined, ran].map(({ status }) => status)).toEqual([201, 201, 202]);
+    for (const gone of [place, path]) expect((await admin.call('DELETE', gone)).status).toBe(204);
+    const again = await admin.post<Id>('/api/v1/calendars', calendar, key('became.calendar'));
+    expect([again.status, again.body]).toEqual([201, made.body]);
+    const definedAgain = await admin.post<Process>('/api/v1/processes', named, key('became.process'));
+    expect([definedAgain.status, definedAgain.body.id]).toEqual([201, id]);
+    const ranAgain = await admin.post<Run>(`${path}/run`, {}, key('became.run'));
+    expect([ranAgain.status, ranAgain.body.id]).toEqual([202, ran.body.id]);
+    const other = await admin.post<Problem>(`${path}/run`, { parameters: {} }, key('became.run'));
+    expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+    expect((await admin.post<Problem>('/api/v1/processes', named, key('became.fresh'))).status).toBe(422);
+  });
+
   test('on every POST: run, disable, enable, cancel, retry', async () => {
     const { id } = await define(admin, {});
     const twice = async <T>(place: string, body: object): Promise<Answer<T>[]> => {

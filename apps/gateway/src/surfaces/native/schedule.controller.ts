@@ -2,7 +2,7 @@ import { Controller, Req } from '@nestjs/common';
 import { type FastifyRequest } from 'fastify';
 import { type z } from 'zod';
 import { subjects, type CalendarCard } from '#bus';
-import { calendarBody, calendarId, noSuchCalendar, scheduleOf, type CalendarSettings } from '#domain';
+import { calendarBody, scheduleOf, type CalendarSettings } from '#domain';
 import { Caller, hasRight } from '../../caller.js';
 import { bodyOf, paramOf, queryOf } from '../../parse.js';
 import { Route } from '../../route.js';
@@ -105,8 +105,7 @@ export class NativeScheduleController {
   })
   async define(@Req() request: FastifyRequest): Promise<CalendarCard> {
     const settings = bodyOf(calendarBody, request);
-    await this.caller.send(request, subjects.defineCalendar, settings);
-    return this.found(request, calendarId(settings.name));
+    return (await this.caller.send(request, subjects.defineCalendar, settings)).card;
   }
 
   @Route('GET', '/api/v1/calendars', {
@@ -127,9 +126,8 @@ export class NativeScheduleController {
   async revise(@Req() request: FastifyRequest): Promise<CalendarCard> {
     const given = bodyOf(calendarChange, request);
     const change = JSON.parse(JSON.stringify(given)) as Partial<CalendarSettings>;
-    const id = paramOf(request);
-    await this.caller.send(request, subjects.reviseCalendar, { id, any: hasRight(request, 'any:write'), change });
-    return this.found(request, id);
+    const order = { id: paramOf(request), any: hasRight(request, 'any:write'), change };
+    return (await this.caller.send(request, subjects.reviseCalendar, order)).card;
   }
 
   @Route('DELETE', '/api/v1/calendars/:id', {
@@ -140,11 +138,5 @@ export class NativeScheduleController {
   async retire(@Req() request: FastifyRequest): Promise<void> {
     const order = { id: paramOf(request), any: hasRight(request, 'any:write') };
     await this.caller.send(request, subjects.retireCalendar, order);
-  }
-
-  private async found(request: FastifyRequest, id: string): Promise<CalendarCard> {
-    const card = (await this.caller.send(request, subjects.listCalendars, {})).find((each) => each.id === id);
-    if (!card) throw noSuchCalendar();
-    return card;
   }
 }
