@@ -80,6 +80,11 @@ export class Caller {
     return answer;
   }
 
+  /** The newest position that this gateway has heard of: as `after`, an answer holds whatever a socket has told of. */
+  get heard(): string {
+    return this.newest;
+  }
+
   /** Asks a read model, at least as new as the asker's own last order or `after`. */
   async see<Q extends { after?: string }, T>(
     request: FastifyRequest,

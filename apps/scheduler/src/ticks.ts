@@ -125,6 +125,10 @@ function ofRun(at: string, id: string, events: RunEvent[]): Tick {
   return { ...fired, outcome: waits ? 'held' : 'fired', reason: row.reason, text: firedText(at, row) };
 }
 
+/** Before processes were enabled from a given end, what was due until somebody did so was paused. */
+const countsFromItsEnd = (next: ProcessEvent | null): boolean =>
+  next?.type !== 'ProcessEnabled' || next.data.from !== undefined;
+
 function withoutRun(
   { at, triggers, stretch: { state, disabled, next } }: Due,
   noted: ScheduleEvent[],
@@ -134,7 +138,7 @@ function withoutRun(
   const note = noted.find(({ data }) => triggers.includes(data.trigger) && data.first <= at && at <= data.last);
   if (note?.type === 'ScheduleFiresMissed') return { ...skipped, reason: 'missed', cause: null, text: notedText(note) };
   if (note) return { ...skipped, reason: note.data.reason, cause: note.data.cause, text: notedText(note) };
-  if (state.status === 'disabled' && !pauseIsOver(state, at)) {
+  if (state.status === 'disabled' && !(pauseIsOver(state, at) && countsFromItsEnd(next))) {
     return { ...skipped, reason: 'paused', cause: disabled?.by ?? null, text: disabledText(disabled) };
   }
   if (paused) return { ...skipped, reason: 'paused', cause: paused.reason, text: pausedText(paused) };

@@ -32,6 +32,18 @@ describe('lookups', () => {
     expect(await bad[1]).toEqual(['address of bad-2']);
   });
 
+  test('who asks for a name that is being looked up has its answer, whatever hangs', async () => {
+    const { asked, hung, lookups, letGo } = world();
+    await lookups.find('good', soon());
+    hung.add('bad');
+    const bad = lookups.find('bad', soon());
+    const [one, other] = [lookups.find('good', soon()), lookups.find('good', soon())];
+    expect(await Promise.all([one, other])).toEqual([['address of good'], ['address of good']]);
+    expect(asked).toEqual(['good', 'bad', 'good']);
+    letGo();
+    await bad;
+  });
+
   test('whose asker has gone while he waited for his turn is not looked up any more', async () => {
     const { asked, hung, lookups, letGo } = world();
     hung.add('bad');

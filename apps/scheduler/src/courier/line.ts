@@ -53,7 +53,7 @@ export class Line {
   private told = 0;
   private isIdle = false;
   /** Told, and not recorded yet: it is not told again only because the database does not take the word of it. */
-  private unrecorded: { delivery: string; told: Told } | null = null;
+  private unrecorded: { delivery: string; attempts: number; told: Told } | null = null;
   private readonly nap = new Nap();
   /** It is no more what it was made for; whoever keeps the lines makes another one, or none. */
   hasEnded = false;
@@ -145,16 +145,17 @@ export class Line {
       if (isOver) await this.receiver.settle(event!, told, attempts);
       const status = told.ok ? 'delivered' : isOver ? 'failed' : 'pending';
       await this.keep({ id: name, event: event!.id, position, status, attempts, answer: told.answer });
-      this.unrecorded = null;
       if (isOver) return;
       await this.sleep(waitAfter(attempts));
     }
   }
 
   private async tellOnce(event: StoredEvent, delivery: string): Promise<Told | null> {
-    if (this.unrecorded?.delivery === delivery) return this.unrecorded.told;
+    const { attempts } = this.place;
+    const { unrecorded } = this;
+    if (unrecorded?.delivery === delivery && unrecorded.attempts === attempts) return unrecorded.told;
     const told = await this.receiver.tell(event, delivery, this.ending.signal);
-    this.unrecorded = told && { delivery, told };
+    this.unrecorded = told && { delivery, attempts, told };
     return told;
   }
 

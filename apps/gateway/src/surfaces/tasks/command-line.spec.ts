@@ -65,7 +65,10 @@ describe('the action', () => {
   });
 
   test('arguments stand beside a line that ends with a line’s end', () => {
-    expect(actionOf('report\r\n', '-v').command).toEqual(['/bin/sh', '-c', 'report "$@"', 'sh', '-v']);
+    const lineOfThe = (command: string) => actionOf(command, '-v').command?.[2];
+    expect(lineOfThe('report\r\n')).toBe('report "$@"');
+    expect(lineOfThe('report \\\n')).toBe('report \\\n "$@"');
+    expect(lineOfThe('report a\\ ')).toBe('report a\\  "$@"');
   });
 
   test('arguments stand beside the line', () => {

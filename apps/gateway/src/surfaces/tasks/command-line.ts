@@ -27,9 +27,11 @@ function lineWith(command: string, args: string): Plain {
   const words = argumentsIn(args);
   if (words === null) throw wrong('args', 'a quote or a backslash is left open');
   if (words.length === 0) return { kind: 'command', shell: command };
-  // The line's own end would end the command before them.
-  return { kind: 'command', command: ['/bin/sh', '-c', `${command.trimEnd()} "$@"`, 'sh', ...words] };
+  return { kind: 'command', command: ['/bin/sh', '-c', `${openEnded(command)} "$@"`, 'sh', ...words] };
 }
+
+/** The line's own end would end the command before its arguments; one that a backslash takes away goes on by itself. */
+const openEnded = (command: string): string => (/\\\s+$/.test(command) ? command : command.trimEnd());
 
 function promptFor(command: string, args: string): Plain {
   const empty = ['', '{}', '[]'].includes(args.trim());

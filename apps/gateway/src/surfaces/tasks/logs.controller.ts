@@ -33,7 +33,7 @@ export class TaskLogsController {
   }
 
   private async page(request: FastifyRequest): Promise<{ logs: ActivityLog[]; total: number }> {
-    const filter = { ...queryOf(logsQuery, request), ...ownOnly(request) };
+    const filter = { ...queryOf(logsQuery, request), ...ownOnly(request), after: this.caller.heard };
     const { entries, total } = await this.caller.see(request, subjects.listActivity, filter);
     return { logs: entries.map(logShape), total };
   }
