@@ -57,8 +57,10 @@ export class TaskExecutionsController {
 
   private async *runs(request: FastifyRequest, process: string, most: number): AsyncGenerator<RunRow> {
     let left = most;
+    // Whoever asks because a socket has told of an end finds it ended.
+    const filter = { process, after: this.caller.heard };
     const page = (cursor: string | undefined, limit: number) =>
-      this.caller.see(request, subjects.listRuns, { process, limit, ...(cursor ? { cursor } : {}) });
+      this.caller.see(request, subjects.listRuns, { ...filter, limit, ...(cursor ? { cursor } : {}) });
     for await (const run of everything(page)) {
       if (left-- <= 0) return;
       yield run;
